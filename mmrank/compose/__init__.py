@@ -1,0 +1,1 @@
+"""Composed queries to vectors."""

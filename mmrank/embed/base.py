@@ -1,0 +1,96 @@
+"""What an embedder is: Items and Queries in, vectors out.
+
+Work is cut in two so that a build can overlap it: `prepare` runs in a decode worker (no model,
+no torch), `embed` runs the model on a batch of prepared items in one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from PIL.Image import Image
+
+from mmrank.media.load import Loaded
+from mmrank.types import Kind
+
+Vectors: TypeAlias = npt.NDArray[np.float32]
+"""float32, shape (n, dimension), rows of unit length unless said otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaNeeds:
+    """What an embedder wants decoded: no more pixels or frames than it will look at.
+
+    `size`: the shorter side in pixels the model resizes to; decoders may stop at a larger one.
+    `frames`: how many frames of a video.
+    """
+
+    size: int = 224
+    frames: int = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What makes two sets of vectors comparable: same weights, same preprocessing, same dimension."""
+
+    weights: str
+    preprocessing: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """The vectors of one item.
+
+    `vector`: float32 (dimension,), unit length: the picture of an image, page or video, or the content of a text.
+    `text_vector`: float32 (dimension,) or None: a page's text layer in the same space.
+    `frame_vectors`: float32 (frames, dimension) or None: the unit vectors a video's `vector` is the mean of.
+    """
+
+    vector: npt.NDArray[np.float32]
+    text_vector: npt.NDArray[np.float32] | None = None
+    frame_vectors: npt.NDArray[np.float32] | None = None
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Items or texts and images to unit vectors in one space."""
+
+    @property
+    def spec(self) -> str:
+        """The spec that loads it again, for example ``open_clip:ViT-B-32/laion2b_s34b_b79k``."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of Item it can embed."""
+        ...
+
+    @property
+    def needs(self) -> MediaNeeds: ...
+
+    def prepare(self, loaded: Loaded) -> Any:
+        """Everything that needs no model: resize, crop, chunk the text. Thread-safe; raises `MediaError`."""
+        ...
+
+    def embed(self, prepared: Sequence[Any]) -> list[Embedded]:
+        """Vectors for a batch of what `prepare` gave, in order. A mixed batch of kinds is allowed."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Query-side text vectors, shape (n, dimension). Long texts are chunked, never cut silently."""
+        ...
+
+    def embed_images(self, images: Sequence[Image]) -> Vectors:
+        """Query-side image vectors, shape (n, dimension)."""
+        ...

@@ -1,0 +1,40 @@
+"""Errors. Every message says what came, what is allowed, and what to do about it.
+
+One base class, so that a caller can write ``except MmrankError`` and mean "anything mmrank
+refuses on purpose"; a few subclasses, so that a program can tell apart what it must.
+"""
+
+from __future__ import annotations
+
+
+class MmrankError(Exception):
+    """Base class of everything mmrank raises on purpose."""
+
+
+class UsageError(MmrankError, ValueError):
+    """The caller asked for something that cannot be meant: a wrong option, an empty query, a bad filter."""
+
+
+class MediaError(MmrankError):
+    """A file cannot be read as what it is meant to be: unreadable, truncated, too large, mislabelled."""
+
+
+class EmbedderError(MmrankError):
+    """An embedder cannot be loaded, or gave something that is not a vector."""
+
+
+class IndexStoreError(MmrankError):
+    """An index cannot be opened, read or written, or was built by another embedder."""
+
+
+class RecipeError(MmrankError):
+    """A recipe cannot run with the model it was given, or its prompt file is broken."""
+
+
+class MissingDependencyError(MmrankError, ImportError):
+    """An optional library is not installed. The message names the line that installs it."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{library} is not installed, and {purpose} needs it. Install it with: pip install 'mmrank[{extra}]'"
+        )

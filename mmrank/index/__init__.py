@@ -1,0 +1,1 @@
+"""The LanceDB index: schema and manifest, build, search, upkeep, exact matrix."""

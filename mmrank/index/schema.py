@@ -1,0 +1,79 @@
+"""The tables of an index, as Arrow schemas, and the names of their columns.
+
+One hot table holds what a search touches; pictures and frame vectors lie beside it, so that a scan
+of the hot table never reads them.
+
+==============  ===========================================================================
+table           what
+==============  ===========================================================================
+``items``       one row per Item: ids, kinds, uris, text, metadata columns, vectors
+``thumbnails``  ``id``, ``jpeg`` bytes
+``frames``      ``id``, ``times`` (seconds), ``vectors`` (one per frame) of videos
+``failures``    ``uri``, ``why``, ``at``: what could not be indexed, until it can
+``settings``    ``key``, ``value`` (JSON): calibration moments, measured search settings
+==============  ===========================================================================
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+"""Raised when a reader of the old form could not read the new one."""
+
+ITEMS = "items"
+THUMBNAILS = "thumbnails"
+FRAMES = "frames"
+FAILURES = "failures"
+SETTINGS = "settings"
+
+VECTOR = "vector"
+TEXT_VECTOR = "text_vector"
+
+OWN_COLUMNS: tuple[str, ...] = ("id", "kind", "uri", "parent", "text", "content", VECTOR, TEXT_VECTOR)
+"""Columns of `items` that are mmrank's; every other column is the caller's metadata."""
+
+
+def items_schema(dimension: int) -> pa.Schema:
+    """The hot table before any metadata column is added.
+
+    `content` is the hash of what was embedded (media bytes, span or page, text): equal content, equal vector.
+    `text_vector` is null except for pages with a text layer.
+    """
+    vector = pa.list_(pa.float32(), dimension)
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("uri", pa.string()),
+            pa.field("parent", pa.string()),
+            pa.field("text", pa.string()),
+            pa.field("content", pa.string(), nullable=False),
+            pa.field(VECTOR, vector, nullable=False),
+            pa.field(TEXT_VECTOR, vector),
+        ]
+    )
+
+
+THUMBNAILS_SCHEMA = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("jpeg", pa.binary())])
+
+FAILURES_SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("why", pa.string()),
+        pa.field("at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+SETTINGS_SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())])
+
+
+def frames_schema(dimension: int) -> pa.Schema:
+    """Frame vectors of videos: `times` and `vectors` have the same length in a row."""
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("times", pa.list_(pa.float32())),
+            pa.field("vectors", pa.list_(pa.list_(pa.float32(), dimension))),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Opening bytes safely: images, PDF pages, video frames, sheets of them, and folders of files."""

@@ -1,0 +1,1 @@
+"""Putting the best few in order: rerankers as Stages."""
