@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from mmrank.errors import UsageError
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["text", "image", "page", "video"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-MetaValue: TypeAlias = str | int | float | bool | date | datetime | None | tuple[str, ...]
+MetaValue: TypeAlias = str | int | float | bool | date | datetime | tuple[str, ...] | None
 """What metadata can hold. None means unknown."""
 
 ImageSource: TypeAlias = "str | Path | bytes | Image"
@@ -32,8 +31,6 @@ Status: TypeAlias = Literal["ok", "repaired", "partial", "fell_back", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 """From best to worst: repaired = an incomplete answer was mended; partial = a deadline cut it short;
 fell_back = the previous order was kept; failed = the stage could not do its work."""
-
-_EMPTY: Mapping[str, MetaValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +50,7 @@ class Item:
     uri: str | None = None
     image: ImageSource | None = field(default=None, repr=False)
     text: str | None = None
-    meta: Mapping[str, MetaValue] = _EMPTY
+    meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
     parent: str | None = None
 
     def __post_init__(self) -> None:

@@ -1,0 +1,199 @@
+"""Pipeline files: a pipeline written down as TOML, validated before anything is loaded.
+
+.. code-block:: toml
+
+    name = "photos, two ways"            # optional
+
+    [[stage]]                            # stages run in the order they stand in
+    type = "fuse"
+    method = "rrf"                       # product (default), combsum, combmnz, rrf, borda
+    weights = [1.0, 0.5]                 # optional, one per branch
+
+    [[stage.branch]]                     # a branch is a list of stages of its own
+    stage = [{ type = "retriever", index = "indexes/photos", k = 200 }]
+
+    [[stage.branch]]
+    stage = [{ type = "retriever", index = "indexes/photos", k = 200, mode = "text" }]
+
+    [[stage]]
+    type = "cutoff"
+    k = 100
+
+    [[stage]]
+    type = "object"                      # a Stage of your own, or a function that makes one
+    object = "mypackage.stages:MyStage"
+    options = { depth = 10 }
+
+Relative index paths are read from the file's own folder. A key that is not in the schema, a missing one, or a
+value of the wrong type is an error that names the place in the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from mmrank.aggregate import Method
+from mmrank.errors import UsageError
+from mmrank.fusion import Fuse
+from mmrank.pipeline import Cutoff, Pipeline, Stage
+from mmrank.types import Kind
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RetrieverConfig(_Config):
+    """`index.retriever(...)` of a built index."""
+
+    type: Literal["retriever"]
+    index: str
+    k: PositiveInt = 100
+    embedder: str | None = None
+    where: str | None = None
+    mode: Literal["vector", "text", "hybrid"] = "vector"
+    kinds: tuple[Kind, ...] | None = None
+    compose: str | None = None
+
+    def build(self, folder: Path) -> Stage:
+        index = _open_index(folder, self.index, self.embedder)
+        stage: Stage = index.retriever(
+            k=self.k, where=self.where, mode=self.mode, kinds=self.kinds, compose=self.compose
+        )
+        return stage
+
+
+class RescorerConfig(_Config):
+    """`index.rescorer(...)` of a built index: its vectors score what another stage found."""
+
+    type: Literal["rescorer"]
+    index: str
+    depth: PositiveInt | None = None
+    embedder: str | None = None
+
+    def build(self, folder: Path) -> Stage:
+        stage: Stage = _open_index(folder, self.index, self.embedder).rescorer(depth=self.depth)
+        return stage
+
+
+class CutoffConfig(_Config):
+    """``% k``: what lies below rank k is discarded."""
+
+    type: Literal["cutoff"]
+    k: PositiveInt
+
+    def build(self, folder: Path) -> Stage:
+        return Cutoff(k=self.k)
+
+
+class FuseConfig(_Config):
+    """Branches side by side, fused."""
+
+    type: Literal["fuse"]
+    branch: Annotated[tuple[BranchConfig, ...], Field(min_length=1)]
+    method: Method = "product"
+    weights: tuple[float, ...] | None = None
+
+    def build(self, folder: Path) -> Stage:
+        return Fuse(*(_chain(b.stage, folder) for b in self.branch), method=self.method, weights=self.weights)
+
+
+class ObjectConfig(_Config):
+    """A Stage from the user's own installed code: ``package.module:object``."""
+
+    type: Literal["object"]
+    object: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")]
+    options: dict[str, Any] | None = None
+
+    def build(self, folder: Path) -> Stage:
+        made = _find_object(self.object)
+        if not isinstance(made, Stage):
+            if not callable(made):
+                raise UsageError(f"{self.object} is a {type(made).__name__}; it must be a Stage or make one.")
+            made = made(**(self.options or {}))
+        elif self.options:
+            raise UsageError(f"{self.object} is a Stage already; options are for a class or function that makes one.")
+        if not isinstance(made, Stage):
+            raise UsageError(f"{self.object} made a {type(made).__name__}; a pipeline file needs a mmrank.Stage.")
+        return made
+
+
+AnyStage = Annotated[
+    RetrieverConfig | RescorerConfig | CutoffConfig | FuseConfig | ObjectConfig, Field(discriminator="type")
+]
+
+
+class BranchConfig(_Config):
+    """One branch of a fuse stage."""
+
+    stage: Annotated[tuple[AnyStage, ...], Field(min_length=1)]
+
+
+class PipelineConfig(_Config):
+    """A whole pipeline file."""
+
+    stage: Annotated[tuple[AnyStage, ...], Field(min_length=1)]
+    name: str | None = None
+
+
+FuseConfig.model_rebuild()
+
+
+def load_pipeline(path: str | Path) -> Stage:
+    """Read a pipeline file and build its stages (indexes are opened, models load when they are first needed).
+
+    Raises `UsageError` for a file that is not there, is no TOML, or does not fit the schema in this module's text.
+    """
+    path = Path(path).expanduser()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"There is no pipeline file {str(path)!r}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.") from None
+    try:
+        config = PipelineConfig.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{path} does not fit the pipeline schema:\n{_explain(error)}") from None
+    return _chain(config.stage, path.parent)
+
+
+def _chain(stages: tuple[AnyStage, ...], folder: Path) -> Stage:
+    built = [s.build(folder) for s in stages]
+    return built[0] if len(built) == 1 else Pipeline(stages=tuple(built))
+
+
+def _explain(error: ValidationError) -> str:
+    """One line per fault: where in the file, what came, what is allowed."""
+    lines = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"]) or "the file"
+        came = "" if fault["type"] in {"missing", "extra_forbidden"} else f" (it is {fault['input']!r})"
+        lines.append(f"  {place}: {fault['msg']}{came}")
+    return "\n".join(lines)
+
+
+def _open_index(folder: Path, uri: str, embedder: str | None) -> Any:
+    # Rooms above are reached by name, when a file asks for them: the pipeline itself knows no index.
+    index = import_module("mmrank.index.index").Index
+    place = uri if "://" in uri else str(folder / Path(uri).expanduser())
+    return index.open(place, embedder)
+
+
+def _find_object(path: str) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"The object {path!r} cannot be found: {error}. Write package.module:object, and install the package "
+            "in the environment mmrank runs in."
+        ) from None
+    return found

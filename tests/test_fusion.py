@@ -1,0 +1,68 @@
+"""Fusing Rankings: what goes in comes out once, ties are decided, sources and records are kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmrank.errors import UsageError
+from mmrank.fusion import fuse, merge
+from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
+
+QUERY = Query(text="q")
+
+
+def ranking(ids: str, scores: list[float] | None = None, stage: str = "s") -> Ranking:
+    values = scores or [float(len(ids) - i) for i in range(len(ids))]
+    hits = [Hit(item=Item(id=i, kind="text"), score=s, stage=stage) for i, s in zip(ids, values, strict=True)]
+    return Ranking(query=QUERY, hits=hits, records=(Record(stage=stage, cost=Cost(model_calls=1)),))
+
+
+def test_agreement_wins() -> None:
+    fused = fuse([ranking("abc"), ranking("bca"), ranking("bac")], "rrf")
+    assert fused.ids[0] == "b"
+    assert fused.hits[0].stage == "fuse:rrf"
+    assert [s.rank for s in fused.hits[0].sources] == [2, 1, 1]
+
+
+def test_exact_ties_are_decided_by_best_rank_then_id_whatever_the_order_of_lists() -> None:
+    one, two = ranking("ab", [1.0, 0.0]), ranking("ba", [1.0, 0.0])
+    assert fuse([one, two], "combsum").ids == fuse([two, one], "combsum").ids == ("a", "b")
+
+
+def test_trace_keeps_the_old_score_and_records_add_up() -> None:
+    fused = fuse([ranking("ab", stage="x"), ranking("ba", stage="y")])
+    assert fused.hits[0].trace[0].stage in {"x", "y"}
+    assert fused.cost.model_calls == 2
+
+
+def test_lists_of_different_queries_are_refused() -> None:
+    other = Ranking(query=Query(text="another"))
+    with pytest.raises(UsageError, match="2 different queries"):
+        fuse([ranking("a"), other])
+    with pytest.raises(UsageError, match="at least one"):
+        fuse([])
+
+
+def test_names_must_fit() -> None:
+    with pytest.raises(UsageError, match="1 lists and 2 names"):
+        fuse([ranking("a")], names=["x", "y"])
+
+
+def test_merge_goes_round_robin_and_keeps_the_votes() -> None:
+    merged = merge([ranking("abc"), ranking("bd")], names=["x", "y"])
+    assert merged.ids == ("a", "b", "d", "c")
+    assert [(s.name, s.rank) for s in merged.hits[1].sources] == [("x", 2), ("y", 1)]
+    assert merge([ranking("abc"), ranking("bd")], k=2).ids == ("a", "b")
+
+
+@given(st.lists(st.permutations("abcdef").map("".join), min_size=1, max_size=4), st.integers(0, 6))
+def test_nothing_is_lost_and_nothing_comes_twice(orders: list[str], cut: int) -> None:
+    lists = [ranking(order[cut:]) for order in orders]
+    everything = {i for r in lists for i in r.ids}
+    for method in ("rrf", "combsum", "combmnz", "borda", "product"):
+        fused = fuse(lists, method)  # type: ignore[arg-type]
+        assert set(fused.ids) == everything
+        assert len(fused) == len(everything)
+    assert set(merge(lists).ids) == everything
