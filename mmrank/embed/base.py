@@ -6,7 +6,7 @@ no torch), `embed` runs the model on a batch of prepared items in one thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL.Image import Image
 
+from mmrank.errors import EmbedderError
 from mmrank.media.load import Loaded
 from mmrank.types import Kind
 
@@ -56,6 +57,24 @@ class Embedded:
     frame_vectors: npt.NDArray[np.float32] | None = None
 
 
+class BatchError(EmbedderError):
+    """Some items of a batch gave no vector; the others did, and their vectors are here, so nothing is computed twice.
+
+    `embedded`: one entry per prepared item, in order, None where it failed.
+    `failures`: position in the batch -> what went wrong, naming the item.
+
+    >>> error = BatchError([None], {0: "item 'a' has no finite vector"})
+    >>> error.failures[0]
+    "item 'a' has no finite vector"
+    """
+
+    def __init__(self, embedded: Sequence[Embedded | None], failures: Mapping[int, str]) -> None:
+        self.embedded = tuple(embedded)
+        self.failures = dict(failures)
+        reasons = "; ".join(self.failures[position] for position in sorted(self.failures))
+        super().__init__(f"{len(self.failures)} of {len(self.embedded)} items could not be embedded: {reasons}")
+
+
 @runtime_checkable
 class Embedder(Protocol):
     """Items or texts and images to unit vectors in one space."""
@@ -79,12 +98,21 @@ class Embedder(Protocol):
     @property
     def needs(self) -> MediaNeeds: ...
 
+    @property
+    def warning(self) -> str | None:
+        """What a caller must tell its user before trusting the vectors, or None; "trained on ... only"."""
+        ...
+
     def prepare(self, loaded: Loaded) -> Any:
         """Everything that needs no model: resize, crop, chunk the text. Thread-safe; raises `MediaError`."""
         ...
 
     def embed(self, prepared: Sequence[Any]) -> list[Embedded]:
-        """Vectors for a batch of what `prepare` gave, in order. A mixed batch of kinds is allowed."""
+        """Vectors for a batch of what `prepare` gave, in order. A mixed batch of kinds is allowed.
+
+        Raises `BatchError` when single items fail (a vector with NaN, say): it names them and carries the
+        vectors of all the others, so that a build goes on with the rest.
+        """
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:

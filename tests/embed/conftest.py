@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mmrank.embed.open_clip import OpenClipEmbedder
+
+_MODELS = Path(__file__).parents[1] / "models" / "tiny_clip.py"
+
+
+@pytest.fixture(scope="session")
+def write_tiny_clip() -> Callable[..., Path]:
+    found = importlib.util.spec_from_file_location("tiny_clip", _MODELS)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.write_tiny_clip  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(write_tiny_clip: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model."""
+    return write_tiny_clip(tmp_path_factory.mktemp("tiny-clip"))
+
+
+@pytest.fixture(scope="session")
+def embedder(tiny_clip: Path) -> OpenClipEmbedder:
+    from mmrank.embed.registry import load_embedder
+
+    return load_embedder(str(tiny_clip), device="cpu", threads=1)  # type: ignore[return-value]
