@@ -1,0 +1,216 @@
+"""``mmrank index``: files and folders into an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmrank.cli.command import COULD_NOT
+from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
+from mmrank.cli.output import count, duration, out, print_json, printable, say, stdout_for_json, warn
+from mmrank.errors import IndexStoreError, MediaError, UsageError
+
+if TYPE_CHECKING:
+    from mmrank.cli.config import IndexConfig
+    from mmrank.embed.base import Embedder
+    from mmrank.index.report import AddReport
+    from mmrank.media.scan import Scan
+
+CAUSES = 5
+"""Failures and warnings shown in the summary; all of them are in --json and in --log."""
+
+
+def index(
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Files and folders to index.")] = None,
+    *,
+    to: Annotated[str | None, typer.Option(metavar="DIR", help="Where the index is, or is to be. Required.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="The embedding model; see `mmrank models`. Default: vit-b-32.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Read paths, to, model and more from a file.")
+    ] = None,
+    kind: Kinds = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Items the model sees at once.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Threads that decode ahead of the model.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a file could not be indexed.")] = False,
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append a detailed log to this file.")] = None,
+    json: Json = False,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Index photos, PDFs, videos and notes, to be searched by meaning.
+
+    Only what is new or changed is worked on. Stop it whenever you like: the same command goes on where it stopped.
+    Files that cannot be read are listed, and the rest goes on.
+
+    \b
+    mmrank index ~/Pictures --to pictures.index
+    mmrank index notes papers talk.mp4 --to work.index --kind text --kind page
+    """
+    settings = _settings(
+        config,
+        paths=paths,
+        to=to,
+        model=model,
+        kinds=kinds_named(kind),
+        batch_size=batch_size,
+        workers=workers,
+        strict=strict or None,
+        device=device,
+        precision=precision,
+        threads=threads,
+    )
+    with stdout_for_json(json):
+        if log is not None:
+            write_log(log)
+        report, found, spec = build(settings)
+    if json:
+        print_json(
+            {
+                "added": report.added,
+                "updated": report.updated,
+                "unchanged": report.unchanged,
+                "failed": report.failed,
+                "seconds": report.seconds,
+                "recall": report.recall,
+                "warnings": report.warnings,
+                "skipped": dict(found.skipped),
+            }
+        )
+    else:
+        _print(report, found, spec, settings.to or "")
+    if settings.strict and report.failed:
+        raise typer.Exit(COULD_NOT)
+
+
+def build(settings: IndexConfig) -> tuple[AddReport, Scan, str]:
+    """Do the work: open the model and the index, scan, add. Returns the report, the scan and the model's spec."""
+    from mmrank.cli.progress import BuildProgress
+    from mmrank.index.index import Index
+    from mmrank.media.scan import SPAN_SECONDS, scan
+    from mmrank.media.texts import CHUNK_CHARACTERS
+
+    def scanned() -> Scan:
+        return scan(
+            settings.paths,
+            kinds=settings.kinds,
+            span_seconds=SPAN_SECONDS if settings.span_seconds is None else (settings.span_seconds or None),
+            chunk_characters=settings.chunk_characters or CHUNK_CHARACTERS,
+        )
+
+    found = scanned()  # says at once when a path is not there, before a model is loaded
+    embedder = _embedder(settings)
+    target = Index.create(settings.to or "", embedder)
+    chosen: dict[str, Any] = {"batch_size": settings.batch_size, "workers": settings.workers}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    with BuildProgress("Indexing", scanned()) as progress:
+        report = target.add(found, progress=progress, **given)
+    return report, found, embedder.spec
+
+
+def write_log(path: Path) -> None:
+    """Append everything the package logs to a file, each line written through at once, with time and process id."""
+    import logging
+
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"--log {path} cannot be written: {error.strerror}.") from error
+    line = "%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(logging.Formatter(line, "%Y-%m-%d %H:%M:%S"))
+    logger = logging.getLogger("mmrank")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+def _settings(config: Path | None, **given: Any) -> IndexConfig:
+    """The config file's settings, with what the command line names in their place."""
+    from mmrank.cli.config import IndexConfig, read_config
+
+    settings = read_config(config) if config else IndexConfig()
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value})
+    if not settings.paths:
+        raise UsageError("Nothing to index: give files or folders, or a --config with paths.")
+    if not settings.to:
+        raise UsageError("Where to? Give --to DIR, the folder of the index.")
+    return settings
+
+
+def _embedder(settings: IndexConfig) -> Embedder:
+    """The model named; else the one the index was built with; else the default, with its download size said."""
+    from mmrank.cli.models import download_size
+    from mmrank.embed.registry import default_model, load_embedder
+
+    spec = settings.model or _spec_of(settings.to or "")
+    if spec is None:
+        known = default_model()
+        spec = known.spec
+        say(
+            f"Model: {known.alias} ({known.spec}), the default. Its {download_size(known.download_mb)} are downloaded "
+            "once, then kept; `mmrank models` lists others."
+        )
+    else:
+        say(f"Model: {spec}")
+    embedder = load_embedder(spec, device=settings.device, precision=settings.precision, threads=settings.threads)
+    if embedder.warning:
+        warn(f"{spec}: {embedder.warning}.")
+    return embedder
+
+
+def _spec_of(address: str) -> str | None:
+    """The model an index was built with, None where there is no index yet."""
+    from mmrank.index.store import Store
+
+    try:
+        return Store.open(address, None).manifest.embedder
+    except IndexStoreError:
+        return None  # not there, or broken: creating it says which, with the reason
+
+
+def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:
+    console = out()
+    done = f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged"
+    console.print(f"{done}, {len(report.failed):,} failed in {duration(report.seconds)}", markup=False, soft_wrap=True)
+    if report.recall is not None:
+        share = f"{100 * report.recall:.1f} %"
+        console.print(f"Approximate search finds {share} of the ten nearest (recall@10, measured)", markup=False)
+    if skipped := sum(found.skipped.values()):
+        kinds = ", ".join(f"{number:,} {printable(name)}" for name, number in found.skipped.most_common(CAUSES))
+        more = ", ..." if len(found.skipped) > CAUSES else ""
+        console.print(f"Left out {count(skipped, 'file')} of other sorts: {kinds}{more}", markup=False, soft_wrap=True)
+    _list("Could not be indexed", [_cause(uri, why) for uri, why in report.failed])
+    # the model's own warning came before the work; these are of single files
+    _list("Note", [_cause(uri, what) for uri, what in report.warnings if uri != spec])
+    if report.added + report.updated + report.unchanged:
+        console.print(f'\nNow: mmrank search {to} "what you are looking for"', markup=False, soft_wrap=True)
+
+
+def _cause(uri: str, why: str) -> str:
+    """The file and what is the matter with it, without naming the file twice."""
+    from mmrank.media.uri import printable as show_path
+    from mmrank.media.uri import split_uri
+
+    try:
+        name = show_path(split_uri(uri).path)
+    except MediaError:  # the uri of something that is not a local file
+        name = uri
+    return why if name in why else f"{uri}: {why}"
+
+
+def _list(heading: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    console = out()
+    console.print(f"\n{heading}:", markup=False)
+    for line in lines[:CAUSES]:
+        console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
+    if len(lines) > CAUSES:
+        console.print(f"  and {len(lines) - CAUSES:,} more (--json and --log list all)", markup=False)
