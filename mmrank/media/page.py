@@ -6,6 +6,7 @@ the garbage collector would be closed by whichever thread happens to run it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
@@ -13,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,10 +133,23 @@ def _document(source: str | Path | bytes) -> Iterator[PdfDocument]:
     cached = _open_documents.get(key)
     if cached is None:
         cached = _open_documents[key] = _open(path, describe(path))
+        _close_at_exit()
     _open_documents.move_to_end(key)
     while len(_open_documents) > MAX_OPEN_DOCUMENTS:
         _open_documents.popitem(last=False)[1].close()
     yield cached
+
+
+@cache
+def _close_at_exit() -> None:
+    """Close what is kept open before PDFium's own exit hook finds it and complains; hooks run last in, first out."""
+    atexit.register(_close_documents)
+
+
+def _close_documents() -> None:
+    with _pdfium_lock:
+        while _open_documents:
+            _open_documents.popitem()[1].close()
 
 
 def _open(source: str | bytes, name: str) -> PdfDocument:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
 from mmrank.errors import MediaError, UsageError
 from mmrank.media import page as page_module
@@ -155,3 +158,14 @@ def test_a_name_that_is_not_utf8_opens(tmp_path: Path, pdf: Callable[..., Path])
     odd = os.path.join(str(tmp_path), os.fsdecode(b"caf\xe9.pdf"))
     os.rename(pdf(tmp_path / "a.pdf", [["words"]]), odd)
     assert open_page(odd, 1, size=64).text == "words"
+
+
+def test_nothing_is_said_at_exit_about_documents_kept_open(tmp_path: Path) -> None:
+    path = tmp_path / "one.pdf"
+    canvas = Canvas(str(path))
+    canvas.drawString(72, 720, "text")
+    canvas.showPage()
+    canvas.save()
+    code = f"from mmrank.media.page import open_page; print(open_page({str(path)!r}, 1, size=32).text)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("text\n", "")
