@@ -7,6 +7,7 @@
     model = "vit-b-32"
     kinds = ["image", "page"]
     span_seconds = 30                    # 0 keeps long videos whole
+    prune = true                         # forget what is gone from the paths
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class IndexConfig(BaseModel):
     device: str | None = None
     precision: str | None = None
     threads: Annotated[int | None, Field(ge=1)] = None
+    prune: bool = False
     strict: bool = False
 
 

@@ -37,6 +37,9 @@ def index(
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Threads that decode ahead of the model.")
     ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Afterwards remove what is in the index and no longer in these paths.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a file could not be indexed.")] = False,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append a detailed log to this file.")] = None,
     json: Json = False,
@@ -62,6 +65,7 @@ def index(
         kinds=kinds_named(kind),
         batch_size=batch_size,
         workers=workers,
+        prune=prune or None,
         strict=strict or None,
         device=device,
         precision=precision,
@@ -82,6 +86,7 @@ def index(
                 "recall": report.recall,
                 "warnings": report.warnings,
                 "skipped": dict(found.skipped),
+                "removed": report.removed,
             }
         )
     else:
@@ -93,6 +98,7 @@ def index(
 def build(settings: IndexConfig) -> tuple[AddReport, Scan, str]:
     """Do the work: open the model and the index, scan, add. Returns the report, the scan and the model's spec."""
     from mmrank.cli.progress import BuildProgress
+    from mmrank.index.build import BATCH_SIZE
     from mmrank.index.index import Index
     from mmrank.media.scan import SPAN_SECONDS, scan
     from mmrank.media.texts import CHUNK_CHARACTERS
@@ -108,10 +114,11 @@ def build(settings: IndexConfig) -> tuple[AddReport, Scan, str]:
     found = scanned()  # says at once when a path is not there, before a model is loaded
     embedder = _embedder(settings)
     target = Index.create(settings.to or "", embedder)
-    chosen: dict[str, Any] = {"batch_size": settings.batch_size, "workers": settings.workers}
-    given = {name: value for name, value in chosen.items() if value is not None}
+    size = BATCH_SIZE if settings.batch_size is None else settings.batch_size
     with BuildProgress("Indexing", scanned()) as progress:
-        report = target.add(found, progress=progress, **given)
+        report = target.add(
+            found, batch_size=size, workers=settings.workers, progress=progress, prune=bool(settings.prune)
+        )
     return report, found, embedder.spec
 
 
@@ -178,6 +185,8 @@ def _spec_of(address: str) -> str | None:
 def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:
     console = out()
     done = f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged"
+    if report.removed:
+        done += f", {report.removed:,} removed"
     console.print(f"{done}, {len(report.failed):,} failed in {duration(report.seconds)}", markup=False, soft_wrap=True)
     if report.recall is not None:
         share = f"{100 * report.recall:.1f} %"

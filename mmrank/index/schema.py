@@ -27,11 +27,19 @@ FRAMES = "frames"
 FAILURES = "failures"
 SETTINGS = "settings"
 
+PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
+"""Field metadata by which Lance knows a table's key: two writers that insert the same new key at once then leave one
+row. It is what `set_unenforced_primary_key` writes; given with the schema, a table never exists without it."""
+
 VECTOR = "vector"
 TEXT_VECTOR = "text_vector"
 
 OWN_COLUMNS: tuple[str, ...] = ("id", "kind", "uri", "parent", "text", "content", VECTOR, TEXT_VECTOR)
 """Columns of `items` that are mmrank's; every other column is the caller's metadata."""
+
+
+def _key(name: str) -> pa.Field:
+    return pa.field(name, pa.string(), nullable=False, metadata=PRIMARY_KEY)
 
 
 def items_schema(dimension: int) -> pa.Schema:
@@ -43,7 +51,7 @@ def items_schema(dimension: int) -> pa.Schema:
     vector = pa.list_(pa.float32(), dimension)
     return pa.schema(
         [
-            pa.field("id", pa.string(), nullable=False),
+            _key("id"),
             pa.field("kind", pa.string(), nullable=False),
             pa.field("uri", pa.string()),
             pa.field("parent", pa.string()),
@@ -55,24 +63,24 @@ def items_schema(dimension: int) -> pa.Schema:
     )
 
 
-THUMBNAILS_SCHEMA = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("jpeg", pa.binary())])
+THUMBNAILS_SCHEMA = pa.schema([_key("id"), pa.field("jpeg", pa.binary())])
 
 FAILURES_SCHEMA = pa.schema(
     [
-        pa.field("uri", pa.string(), nullable=False),
+        _key("uri"),
         pa.field("why", pa.string()),
         pa.field("at", pa.timestamp("us", tz="UTC")),
     ]
 )
 
-SETTINGS_SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())])
+SETTINGS_SCHEMA = pa.schema([_key("key"), pa.field("value", pa.string())])
 
 
 def frames_schema(dimension: int) -> pa.Schema:
     """Frame vectors of videos: `times` and `vectors` have the same length in a row."""
     return pa.schema(
         [
-            pa.field("id", pa.string(), nullable=False),
+            _key("id"),
             pa.field("times", pa.list_(pa.float32())),
             pa.field("vectors", pa.list_(pa.list_(pa.float32(), dimension))),
         ]

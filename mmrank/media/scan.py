@@ -93,6 +93,16 @@ class Scan:
         if chunk_characters < 1:
             raise UsageError(f"chunk_characters is {chunk_characters}; it must be at least 1.")
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The absolute paths that are scanned, as the caller gave them."""
+        return tuple(dict.fromkeys(self._roots))
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of Item that are looked for."""
+        return self._kinds
+
     def __iter__(self) -> Iterator[Item]:
         self.failures = []
         self.skipped = Counter()

@@ -145,3 +145,12 @@ def test_another_models_index_is_refused_by_name(run, toy_index: Path, photos: P
     result = run("index", photos, "--to", toy_index, "--model", "toybox", "--precision", "no-such")
     assert result.exit_code == 2
     assert "no-such" in result.stderr
+
+
+def test_prune_forgets_what_is_gone(run, tmp_path: Path, photos: Path) -> None:
+    folder = tmp_path / "some"
+    shutil.copytree(photos, folder)
+    assert run("index", folder, "--to", tmp_path / "i", *TOY).exit_code == 0
+    next(iter(sorted(folder.rglob("*.jpg")))).unlink()
+    result = run("index", folder, "--to", tmp_path / "i", "--prune", "--json", *TOY)
+    assert json.loads(result.stdout)["removed"] == 1

@@ -1,0 +1,207 @@
+"""Putting items into an index: a bounded pipeline that can be killed anywhere and run again.
+
+::
+
+    items -> digest (workers) -> plan -> decode and prepare (workers) -> embed -> write (one thread)
+
+The model runs in the calling thread; everything else goes on beside it. What is in memory is bounded by batch size
+and the lengths of queues, whatever the number of items. The row in `items` is the commit point: side tables are
+written before it, and an item whose row is there and says the same is left alone. So the same command, run again
+after a kill, does what is missing and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+from mmrank.embed.base import Embedder
+from mmrank.errors import UsageError
+from mmrank.index.ahead import batched, bounded_map
+from mmrank.index.embedding import embed_batch
+from mmrank.index.memory import system_allocator
+from mmrank.index.plan import Planner
+from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallback, Tally, name_of
+from mmrank.index.store import Store
+from mmrank.index.work import Work, digest_item, prepare_work, weight
+from mmrank.index.writer import Writer
+from mmrank.types import Item
+
+log = logging.getLogger("mmrank.index.build")
+
+BATCH_SIZE = 64
+"""Images of one model call: beyond this a CPU gains nothing, and a GPU little for the sizes of CLIP."""
+
+LOOK_UP = 512
+"""Items looked up in the table at once. A look-up takes 10 to 50 ms however many it is for (100,000 rows, no id
+index yet), so that small chunks would cost more than a fast GPU's embedding."""
+
+FIRST_BATCH, FIRST_LOOK_UP = 8, 16
+"""Sizes at the start, doubled each time: the model waits for eight decoded images, not for 64."""
+
+BATCHES_AHEAD = 2
+"""Decoded batches that may wait for the model: one is not enough when decoding times vary."""
+
+MOST_WORKERS = 16
+"""More decoding threads than this wait for each other in Python, and feed any one GPU."""
+
+
+def add(
+    store: Store,
+    embedder: Embedder,
+    items: Iterable[Item],
+    *,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+    thumbnails: bool = True,
+    strict: bool = False,
+) -> AddReport:
+    """Put items in by id: new ones are embedded, changed ones again, the rest is left alone.
+
+    Unchanged means same content (bytes, page or span, text) under the same id, and the same uri, parent and
+    metadata; when only those differ the row is written again with the vectors it has. Equal content is embedded
+    once, however many items have it. An item that fails is on the report and in the `failures` table with its
+    cause, and the rest goes on. Items are counted as they come; of several with one id the last is kept.
+
+    `batch_size`: images per model call (a video counts as its frames). `workers`: decoding threads; one less
+    than the CPUs by default. `progress`: called with a `Progress` at every step, from this thread. `thumbnails`:
+    keep a small JPEG of whatever has a picture. On Ctrl-C what is embedded is written before it is raised again.
+
+    Raises `UsageError` for wrong options, `IndexStoreError` when the embedder is not the index's or the index
+    cannot be written; with `strict`, `IncompleteBuildError` at the end when an item failed.
+
+    >>> report = add(store, embedder, mmrank.scan("~/Pictures"))  # doctest: +SKIP
+    >>> report.added, report.failed  # doctest: +SKIP
+    (1204, (('/home/me/Pictures/broken.jpg', 'broken.jpg is empty (0 bytes).'),))
+    """
+    _check(items, batch_size, workers)
+    store.manifest.check(embedder, store.uri)
+    store.refresh()
+    tally = Tally(progress, len(items) if isinstance(items, Sized) else None)
+    if embedder.warning:
+        tally.warn(embedder.spec, embedder.warning)
+    with system_allocator(), _closing(Writer(store, tally)) as writer:
+        planner = Planner(store, tally, writer)
+        count = workers or default_workers()
+        with _workers(count, "digest") as digesting, _workers(count, "decode") as decoding:
+            works = _planned(digesting, planner, writer, embedder, items)
+            for batch in _prepared(decoding, works, tally, embedder, batch_size, thumbnails=thumbnails):
+                _embed(embedder, batch, tally, writer)
+        for uri, why in getattr(items, "failures", ()):  # a Scan's own: files that gave no item
+            writer.fail(uri, why)
+    log.info("indexing")
+    tally.enter("indexing")
+    from mmrank.index.upkeep import after_build
+
+    report = tally.report(after_build(store, embedder, changed=sum(tally.written)))
+    if strict and report.failed:
+        raise IncompleteBuildError(report)
+    return report
+
+
+def default_workers() -> int:
+    """Decoding threads: the CPUs this process may use but one, which drives the model."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(cpus - 1, 1), MOST_WORKERS)
+
+
+def _planned(
+    pool: ThreadPoolExecutor, planner: Planner, writer: Writer, embedder: Embedder, items: Iterable[Item]
+) -> Iterator[Work]:
+    digested = bounded_map(
+        pool,
+        partial(digest_item, embedder=embedder),
+        map(_checked, items),
+        ahead=LOOK_UP,
+        weigh=lambda item: weight(item, frames=1),
+    )
+    for chunk in batched(digested, LOOK_UP, first=FIRST_LOOK_UP, weigh=lambda one: weight(one.item, frames=1)):
+        yield from planner.plan(chunk)
+        writer.flush_when_due()
+
+
+def _prepared(
+    pool: ThreadPoolExecutor,
+    works: Iterator[Work],
+    tally: Tally,
+    embedder: Embedder,
+    batch_size: int,
+    *,
+    thumbnails: bool,
+) -> Iterator[list[Work]]:
+    def weigh(work: Work) -> int:
+        return weight(work.item, embedder.needs.frames) if work.leads else 1
+
+    ready = bounded_map(
+        pool,
+        partial(prepare_work, embedder=embedder, thumbnails=thumbnails),
+        works,
+        ahead=BATCHES_AHEAD * batch_size,
+        weigh=weigh,
+    )
+    batches = batched(ready, batch_size, first=FIRST_BATCH, weigh=weigh)
+    number = 0
+    while True:
+        number += 1
+        log.debug("decoding batch %d", number)
+        tally.enter("decoding")
+        batch = next(batches, None)
+        if batch is None:
+            return
+        log.debug("embedding batch %d: %d items", number, len(batch))
+        yield batch
+
+
+def _embed(embedder: Embedder, batch: list[Work], tally: Tally, writer: Writer) -> None:
+    tally.enter("embedding")
+    embed_batch(embedder, batch)
+    for work in batch:
+        name, content = name_of(work.item), work.content
+        if content.error is not None:
+            followed = "" if work.leads else "it has the content of another item, which failed: "
+            writer.fail(name, followed + content.error)
+        else:
+            writer.put(work)
+            for what in content.warnings:
+                tally.warn(name, what)
+    tally.finish(len(batch))
+    writer.flush_when_due()
+
+
+@contextmanager
+def _closing(writer: Writer) -> Iterator[Writer]:
+    """Write what is embedded whatever ends the build, Ctrl-C included."""
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+@contextmanager
+def _workers(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads that finish what they are at, and nothing more, when the build ends early."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=f"mmrank-{name}")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _check(items: Iterable[Item], batch_size: int, workers: int | None) -> None:
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers is {workers}; it must be at least 1, or None.")
+    if isinstance(items, str | bytes | os.PathLike | Item):
+        raise UsageError(f"add takes Items, and got {items!r}. For files: index.add(mmrank.scan(path)).")
+
+
+def _checked(item: Item) -> Item:
+    if not isinstance(item, Item):
+        raise UsageError(f"add takes Items, and one of them is {item!r}. For files: index.add(mmrank.scan(path)).")
+    return item

@@ -1,0 +1,59 @@
+"""What a search may be told, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast, get_args
+
+from mmrank.errors import UsageError
+from mmrank.types import KINDS, Kind
+
+Mode: TypeAlias = Literal["vector", "text", "hybrid"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """Everything about a search but the query and k.
+
+    `where`: SQL over metadata. `mode`: "vector", "text" (BM25 over texts) or "hybrid" (both, fused by rank).
+    `kinds`: only these kinds. `compose`: how a composed query becomes one vector (None: the default form).
+    `exact`: True compares with every vector, False demands an approximate index, None takes one where there is one.
+    `depth`: how deep a hybrid search reads its two lists; None: the larger of k and `hybrid.DEPTH`.
+    """
+
+    where: str | None = None
+    mode: Mode = "vector"
+    kinds: tuple[Kind, ...] | None = None
+    compose: str | None = None
+    exact: bool | None = None
+    depth: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"The search mode is {self.mode!r}; it must be one of {', '.join(MODES)}.")
+        if self.kinds is None:
+            return
+        kinds = tuple(k for k in KINDS if k in self.kinds)
+        if len(kinds) != len(set(self.kinds)) or not kinds:
+            raise UsageError(f"kinds is {self.kinds!r}; name one or more of {', '.join(KINDS)}, or leave it out.")
+        object.__setattr__(self, "kinds", kinds)
+
+
+def kinds_of(kinds: Sequence[Kind] | None) -> tuple[Kind, ...] | None:
+    """Kinds as `SearchOptions` takes them; one name alone stands for itself.
+
+    >>> kinds_of("page"), kinds_of(["image", "page"])
+    (('page',), ('image', 'page'))
+    """
+    if kinds is None:
+        return None
+    return cast("tuple[Kind, ...]", (kinds,)) if isinstance(kinds, str) else tuple(kinds)
+
+
+def check_k(k: int) -> int:
+    """`k` when it is a whole number from 1; `UsageError` otherwise."""
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise UsageError(f"k is {k!r}; it must be a whole number from 1: how many hits are wanted.")
+    return k

@@ -1,0 +1,270 @@
+"""From queries to Rankings: embed, list candidates per channel, make scores comparable, fetch the Items.
+
+One channel in play: the score is the plain cosine (stage "vector"). Several (kinds mixed, or pages with a text
+layer): each channel's cosines are calibrated (`mmrank.index.calibrate`), an Item scores the best of its channels
+(stage "vector:calibrated") and keeps the raw cosines in `hit.sources`. Calibration keeps the order within a
+channel, so the best k of every channel are enough for the best k of all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mmrank.embed.base import Embedder
+from mmrank.errors import EmbedderError, IndexStoreError, MmrankError, UsageError
+from mmrank.index.calibrate import gap_of
+from mmrank.index.exact import Matrix
+from mmrank.index.filters import LANCE_ERRORS, check_filter
+from mmrank.index.hybrid import DEPTH, fuse_lists, query_text, text_search
+from mmrank.index.nearest import Reach
+from mmrank.index.options import SearchOptions, check_k
+from mmrank.index.rows import row_to_item
+from mmrank.index.snapshot import Channel, StaleSnapshotError
+from mmrank.index.sources import Ask, Candidates, CandidateSource, MatrixSource, TableSource
+from mmrank.index.view import View, Viewer
+from mmrank.types import Cost, Hit, Item, Query, Ranking, Record, Source
+
+TRIES = 3
+"""Another process may compact and clean up while this one reads; a fresh view is taken and the search done again."""
+
+PLAIN = "vector"
+CALIBRATED = "vector:calibrated"
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """A row that made it: its key in the source, its score, and the raw cosines behind it."""
+
+    key: int
+    score: float
+    sources: tuple[Source, ...] = ()
+
+
+class Searcher:
+    """Searches one index. `embedder` is called when vectors of a query are first needed, never before."""
+
+    def __init__(self, viewer: Viewer, embedder: Callable[[], Embedder]) -> None:
+        self._viewer = viewer
+        self._embedder = embedder
+
+    def search(
+        self, queries: Sequence[Query], k: int, options: SearchOptions, *, strict: bool = False
+    ) -> list[Ranking]:
+        """One Ranking per query, in order.
+
+        A query that cannot be asked (empty, an unreadable image) gets an empty Ranking with a failed Record;
+        `strict` raises instead. A bad option or filter raises `UsageError` for all.
+        """
+        check_k(k)
+        _check_form(options.compose)
+        asked, failed = self._askable(queries, options, strict)
+        done = self._by_mode(asked, k, options, strict, failed) if asked else {}
+        return [done[i] if i in done else _failure(query, options.mode, failed[i]) for i, query in enumerate(queries)]
+
+    def _askable(
+        self, queries: Sequence[Query], options: SearchOptions, strict: bool
+    ) -> tuple[dict[int, Query], dict[int, MmrankError]]:
+        asked: dict[int, Query] = {}
+        failed: dict[int, MmrankError] = {}
+        for i, query in enumerate(queries):
+            try:
+                if query.empty:
+                    raise UsageError(f"Query {query.id!r} is empty; give it a text, an image or a video.")
+                if options.mode != "vector":
+                    query_text(query)
+            except UsageError as error:
+                if strict:
+                    raise
+                failed[i] = error
+            else:
+                asked[i] = query
+        return asked, failed
+
+    def _by_mode(
+        self,
+        asked: dict[int, Query],
+        k: int,
+        options: SearchOptions,
+        strict: bool,
+        failed: dict[int, MmrankError],
+    ) -> dict[int, Ranking]:
+        if options.mode == "text":
+            texts = self._retried(options, lambda view: text_search(view.table, [*asked.values()], k, options))
+            return dict(zip(asked, texts, strict=True))
+        depth = k if options.mode == "vector" else max(k, options.depth or DEPTH)
+        lists = self._by_vector(asked, depth, options, strict, failed)
+        if options.mode == "vector":
+            return lists
+        asked = {i: asked[i] for i in lists}
+        texts = self._retried(options, lambda view: text_search(view.table, [*asked.values()], depth, options))
+        return dict(zip(asked, fuse_lists([*lists.values()], texts, k), strict=True))
+
+    def _by_vector(
+        self,
+        asked: dict[int, Query],
+        k: int,
+        options: SearchOptions,
+        strict: bool,
+        failed: dict[int, MmrankError],
+    ) -> dict[int, Ranking]:
+        if not self._retried(options, lambda view: view.channels(options.kinds)):
+            check_filter(self._viewer.view().table, options.where)
+            record = Record(stage=PLAIN)
+            return {i: Ranking(query=query, records=(record,)) for i, query in asked.items()}
+        start = time.perf_counter()
+        vectors = self._vectors(asked, options, strict, failed)
+        each = (time.perf_counter() - start) / max(len(vectors), 1)
+        kept = {i: asked[i] for i in vectors}
+        if not kept:
+            return {}
+        rankings = self.search_vectors([*kept.values()], np.stack([*vectors.values()]), k, options)
+        return {
+            i: replace(ranking, records=tuple(_with_embedding(r, kept[i], each) for r in ranking.records))
+            for i, ranking in zip(kept, rankings, strict=True)
+        }
+
+    def _vectors(
+        self, asked: dict[int, Query], options: SearchOptions, strict: bool, failed: dict[int, MmrankError]
+    ) -> dict[int, Matrix]:
+        """A vector per query; after a failed batch one query at a time, so that one bad file costs one query."""
+        from mmrank.compose import query_vectors
+
+        embedder = self._embedder()
+        try:
+            return dict(zip(asked, query_vectors(embedder, [*asked.values()], form=options.compose), strict=True))
+        except MmrankError:
+            if strict:
+                raise
+        vectors: dict[int, Matrix] = {}
+        for i, query in asked.items():
+            try:
+                vectors[i] = query_vectors(embedder, [query], form=options.compose)[0]
+            except MmrankError as error:
+                failed[i] = error
+        return vectors
+
+    def search_vectors(
+        self, queries: Sequence[Query], vectors: Matrix, k: int, options: SearchOptions
+    ) -> list[Ranking]:
+        """The vector search alone: `vectors` (q, d), unit rows, are what `queries` mean.
+
+        Raises `EmbedderError` when they are not finite or of another dimension than the index.
+        """
+        start = time.perf_counter()
+        wide = np.ascontiguousarray(vectors, np.float32)
+        dimension = self._viewer.dimension
+        if wide.shape != (len(queries), dimension) or not np.isfinite(wide).all():
+            raise EmbedderError(
+                f"The query vectors have shape {wide.shape}; this index takes finite ones of "
+                f"shape ({len(queries)}, {dimension})."
+            )
+        stage, picked, items = self._retried(options, lambda view: _answer(view, queries, wide, k, options))
+        record = Record(stage=stage, cost=Cost(seconds=(time.perf_counter() - start) / max(len(queries), 1)))
+        return [
+            Ranking(
+                query=query,
+                hits=[Hit(item=items[p.key], score=p.score, stage=stage, sources=p.sources) for p in best],
+                records=(record,),
+            )
+            for query, best in zip(queries, picked, strict=True)
+        ]
+
+    def _retried(self, options: SearchOptions, work: Callable[[View], Any]) -> Any:
+        """Do the work on a view; on a read error blame the filter if it is to blame, else try a fresh view."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return work(self._viewer.view())
+            except (StaleSnapshotError, *LANCE_ERRORS) as error:
+                if isinstance(error, MmrankError) and not isinstance(error, StaleSnapshotError):
+                    raise
+                check_filter(self._viewer.view().table, options.where)
+                if attempt == TRIES:
+                    raise IndexStoreError(f"The index could not be read, {TRIES} times over: {error}") from error
+                self._viewer.forget()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _answer(
+    view: View, queries: Sequence[Query], vectors: Matrix, k: int, options: SearchOptions
+) -> tuple[str, list[list[_Picked]], dict[int, Item]]:
+    """The stage's name, the picked rows of each query, and the Items behind their keys."""
+    channels = view.channels(options.kinds)
+    if not channels:
+        return PLAIN, [[] for _ in queries], {}
+    source = _source(view, channels, options)
+    asks = [Ask(query.exclude, query.among) for query in queries]
+    listed = {channel: source.top(channel, vectors, k, asks) for channel in channels}
+    if len(channels) == 1:
+        stage = PLAIN
+        picked = [
+            [_Picked(key, score) for key, score in zip(c.keys.tolist(), c.scores.tolist(), strict=True)]
+            for c in listed[channels[0]]
+        ]
+    else:
+        stage = CALIBRATED
+        picked = [
+            _joined({c: lists[i] for c, lists in listed.items()}, gap_of(query, view.gaps), k, source)
+            for i, query in enumerate(queries)
+        ]
+    keys = list({p.key: None for best in picked for p in best})
+    return stage, picked, dict(zip(keys, map(row_to_item, source.rows(keys)), strict=True))
+
+
+def _source(view: View, channels: Sequence[Channel], options: SearchOptions) -> CandidateSource:
+    """Where candidates come from: an approximate index where there is one, else the matrix, else a flat scan."""
+    ann = {} if options.exact else view.ann
+    if options.exact is False and any(c.column not in ann for c in channels):
+        raise UsageError(
+            "exact=False asks for the approximate index, and this index has none; build one with "
+            "index.optimize(ann='hnsw_sq'), or leave `exact` out."
+        )
+    crowded = len(view.counts) > 1
+    reach = Reach(columns=view.columns, where=options.where, crowded=crowded)
+    if ann or not view.fits:
+        return TableSource(view.table, reach, ann)
+    return MatrixSource(view.snapshot(), reach)
+
+
+def _joined(
+    lists: Mapping[Channel, Candidates],
+    gaps: Mapping[Channel, float],
+    k: int,
+    source: CandidateSource,
+) -> list[_Picked]:
+    """One query's channels into one list: best calibrated score of each row, ties by id."""
+    best: dict[int, float] = {}
+    raw: dict[int, list[Source]] = {}
+    for channel, candidates in lists.items():
+        calibrated = (candidates.scores - np.float32(gaps[channel])).tolist()
+        cosines = candidates.scores.tolist()
+        for rank, (key, score, cosine) in enumerate(zip(candidates.keys.tolist(), calibrated, cosines, strict=True), 1):
+            best[key] = max(score, best.get(key, score))
+            raw.setdefault(key, []).append(Source(name=channel.name, rank=rank, score=cosine))
+    keys = list(best)
+    names = dict(zip(keys, source.ids(keys), strict=True))
+    keys.sort(key=lambda key: (-best[key], names[key]))
+    return [_Picked(key, best[key], tuple(raw[key])) for key in keys[:k]]
+
+
+def _with_embedding(record: Record, query: Query, seconds: float) -> Record:
+    more = Cost(model_calls=1, images_encoded=len(query.images), seconds=seconds)
+    return replace(record, calls=1, cost=record.cost + more)
+
+
+def _check_form(name: str | None) -> None:
+    """A wrong form is the caller's mistake, not one query's; `mmrank.compose` judges the queries."""
+    if name is None:
+        return
+    from mmrank.compose import FORMS
+
+    if name not in FORMS:
+        raise UsageError(f"There is no form {name!r} of composing a query; it must be one of {', '.join(FORMS)}.")
+
+
+def _failure(query: Query, mode: str, error: MmrankError) -> Ranking:
+    return Ranking(query=query, records=(Record(stage=mode, status="failed", error=str(error)),))

@@ -1,0 +1,103 @@
+"""One item on its way into the index, and what decode workers do to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from mmrank.embed.base import Embedded, Embedder
+from mmrank.errors import MmrankError
+from mmrank.index.rows import check_storable
+from mmrank.media.image import thumbnail
+from mmrank.media.load import Loaded, digest, load
+from mmrank.types import Item
+
+IN_MEMORY_WEIGHT = 16
+"""An item that brings its picture as bytes or pixels counts as so many files in every queue: its megabytes lie in
+memory from the moment it is taken, those of a file only while it is decoded."""
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Content:
+    """What one content hash stands for, made once and shared by every item that has it.
+
+    Either `embedded` or `error` is set when it is done. `text`: what was read besides the picture.
+    """
+
+    digest: str
+    embedded: Embedded | None = None
+    text: str | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
+    times: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Work:
+    """An item that will be written.
+
+    `leads`: its content is made for it; the others with the same content follow. `prepared`: what the embedder
+    gave for it, until it is embedded. `replaces`: a row with this id and another content is there.
+    """
+
+    item: Item
+    content: Content
+    leads: bool = False
+    replaces: bool = False
+    prepared: Any = field(default=None, repr=False)
+
+
+class Digested(NamedTuple):
+    """An item and the hash of its content, or why there is none."""
+
+    item: Item
+    digest: str
+    error: str | None = None
+
+
+def digest_item(item: Item, embedder: Embedder) -> Digested:
+    """Hash what would be embedded; a worker's first look at an item."""
+    try:
+        if item.kind not in embedder.kinds:
+            known = ", ".join(sorted(embedder.kinds))
+            return Digested(item, "", f"{embedder.spec} embeds {known}, and this is of kind {item.kind!r}")
+        check_storable(item)
+        return Digested(item, digest(item))
+    except Exception as error:  # noqa: BLE001 - what a stranger's file sets off must end neither build nor worker
+        return Digested(item, "", explain(error))
+
+
+def prepare_work(work: Work, embedder: Embedder, *, thumbnails: bool) -> Work:
+    """Decode an item that leads its content and make it ready for the model; nothing for the others."""
+    if not work.leads:
+        return work
+    content, needs = work.content, embedder.needs
+    try:
+        loaded = load(work.item, size=needs.size, frames=needs.frames)
+        check_storable(replace(work.item, text=loaded.text))
+        content.text, content.times, content.warnings = loaded.text, loaded.times, loaded.warnings
+        if thumbnails:
+            content.thumbnail = _thumbnail(loaded)
+        work.prepared = embedder.prepare(loaded)
+    except Exception as error:  # noqa: BLE001 - as above: reported with its cause, and the rest goes on
+        content.error = explain(error)
+    work.item = replace(work.item, image=None)  # its pixels are in `prepared` now; a row holds none
+    return work
+
+
+def weight(item: Item, frames: int) -> int:
+    """How much of a queue or batch an item takes, in images."""
+    in_memory = item.image is not None and not isinstance(item.image, str)
+    return max(frames if item.kind == "video" else 1, IN_MEMORY_WEIGHT if in_memory else 1)
+
+
+def explain(error: Exception) -> str:
+    """A cause for the report: mmrank's own messages speak for themselves, others need the type."""
+    return str(error) if isinstance(error, MmrankError) else f"{type(error).__name__}: {error}"
+
+
+def _thumbnail(loaded: Loaded) -> bytes | None:
+    """Of the picture, or of the frame in the middle."""
+    image = loaded.frames[len(loaded.frames) // 2] if loaded.frames else loaded.image
+    return None if image is None else thumbnail(image)
