@@ -22,7 +22,7 @@ from mmrank.index.report import AddReport, ProgressCallback
 from mmrank.index.rows import row_to_item
 from mmrank.index.search import Searcher
 from mmrank.index.snapshot import EXACT_BYTES
-from mmrank.index.sources import ID_CHUNK, by_id, vectors_of
+from mmrank.index.sources import by_id, vectors_of
 from mmrank.index.stages import Rescorer, Retriever
 from mmrank.index.store import Store
 from mmrank.index.view import Viewer

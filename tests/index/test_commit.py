@@ -55,7 +55,7 @@ def test_losing_every_race_is_an_error_that_says_so(store: Store, monkeypatch: p
         tried += 1
         raise RuntimeError("lance error: Retryable commit conflict for version 5")
 
-    with pytest.raises(IndexStoreError, match="'items' was changed by others.* 3 times"):
+    with pytest.raises(IndexStoreError, match=r"'items' was changed by others.* 3 times"):
         until_committed(store.items, write)
     assert tried == 3
 

@@ -71,7 +71,7 @@ def test_more_copies_than_the_margin_still_tie_by_name(batch_by: str) -> None:
     share=st.sampled_from([None, 0.0, 0.1, 0.6, 1.0]),
     barred=st.integers(0, 30),
 )
-def test_allowed_and_excluded_rows_are_respected_and_k_stays_full(  # noqa: PLR0917 - what hypothesis draws
+def test_allowed_and_excluded_rows_are_respected_and_k_stays_full(
     n: int, k: int, q: int, seed: int, copies: bool, share: float | None, barred: int
 ) -> None:
     rng = np.random.default_rng(seed)

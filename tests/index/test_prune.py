@@ -68,7 +68,7 @@ def test_a_root_that_gives_nothing_may_be_an_unmounted_disk(index: Index, folder
     report = index.add(scan(folder), prune=True)
     assert report.removed == 0
     assert len(index) == 6
-    ((root, why),) = [w for w in report.warnings if w[0] == str(folder)]
+    ((_root, why),) = [w for w in report.warnings if w[0] == str(folder)]
     assert "6 rows were kept" in why
 
 

@@ -84,7 +84,7 @@ def test_a_flat_scan_gives_the_same_hits_to_a_float(index: Index, rows: list[dic
     among=st.one_of(st.none(), st.lists(st.integers(0, 330), max_size=40)),
     folder=st.sampled_from([None, 0, 2]),
 )
-def test_exclude_among_and_where_hold_together_and_k_stays_full(  # noqa: PLR0917 - what hypothesis draws
+def test_exclude_among_and_where_hold_together_and_k_stays_full(
     index: Index,
     rows: list[dict[str, Any]],
     k: int,

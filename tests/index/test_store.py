@@ -115,7 +115,7 @@ def test_a_kill_while_it_is_made_is_mended_by_making_it_again(
             shutil.rmtree(Path(store.uri) / f"{name}.lance")
     begun = [*SIDE_TABLES, "items"][made]
     (Path(store.uri) / f"{begun}.lance" / "_versions").mkdir(parents=True)
-    with pytest.raises(IndexStoreError, match="begun and never finished|There is no index"):
+    with pytest.raises(IndexStoreError, match=r"begun and never finished|There is no index"):
         Store.open(store.uri)
     mended = Store.create(store.uri, foreign_embedder)  # nothing is in it yet: any embedder may have it
     assert mended.manifest.embedder == foreign_embedder.spec
@@ -134,7 +134,7 @@ def test_a_table_that_is_gone_is_said(store: Store, embedder: Embedder, name: st
 def test_a_table_that_is_torn_is_said(store: Store, embedder: Embedder) -> None:
     for file in (Path(store.uri) / "items.lance" / "_versions").glob("*.manifest"):
         file.write_bytes(b"torn")
-    with pytest.raises(IndexStoreError, match="'items'.* cannot be opened"):
+    with pytest.raises(IndexStoreError, match=r"'items'.* cannot be opened"):
         Store.create(store.uri, embedder)
 
 
