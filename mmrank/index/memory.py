@@ -1,9 +1,9 @@
 """Keeping a long build's memory flat.
 
 LanceDB works in a growing number of threads (14 after 5,000 rows, 30 after 40,000), and both Arrow's default
-allocator (mimalloc) and glibc's keep what each thread has freed. Nothing leaks, but resident memory grows by 80 MB
-between those two points; with Arrow on the system's allocator, and that asked for what it has to spare after each
-commit, by half of that, from 60 MB less.
+allocator (mimalloc) and glibc's keep what each thread has freed. Nothing leaks, yet resident memory grows by 80 MB
+between those two points. With Arrow on the system's allocator, and that asked for what it has to spare after each
+commit, it starts 55 MB lower and grows by 50 MB. (Writing and look-ups alone; 1,024 rows a commit, 512 dimensions.)
 """
 
 from __future__ import annotations
