@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,9 @@ def fuse(
         weights: one number per list, 1 by default.
         names: what the lists are called in `hit.sources`; by default the stage of their first hit.
 
-    An item absent from a list counts as that list's floor. Ties: best rank over the lists, then id.
+    An item absent from a list counts as that list's floor. A list whose hits were scored by several stages (the head
+    of a reranker, the tail of a retriever) goes in by its ranks, since such scores do not compare.
+    Ties: best rank over the lists, then id.
     Raises `UsageError` when the lists belong to different queries or the weights do not fit.
 
     >>> from mmrank.types import Item, Query
@@ -94,8 +97,10 @@ def _tables(rankings: Sequence[Ranking]) -> tuple[list[str], Table, Table]:
     scores = np.full((len(rankings), len(ids)), np.nan)
     ranks = np.full((len(rankings), len(ids)), np.nan)
     for row, ranking in enumerate(rankings):
+        comparable = len({hit.stage for hit in ranking}) <= 1 and all(math.isfinite(hit.score) for hit in ranking)
         for hit in ranking:
-            scores[row, column[hit.item.id]] = hit.score
+            # Order is the truth: where scores of several stages stand in one list, the ranks stand in for them.
+            scores[row, column[hit.item.id]] = hit.score if comparable else float(len(ranking) - hit.rank)
             ranks[row, column[hit.item.id]] = hit.rank
     return ids, scores, ranks
 

@@ -18,8 +18,18 @@ from mmrank.types import Query, Ranking
 
 
 def as_query(query: str | Query) -> Query:
-    """A text is short for a Query of that text."""
-    return Query(text=query) if isinstance(query, str) else query
+    """A text is short for a Query of that text. Raises `UsageError` for anything else."""
+    if isinstance(query, Query):
+        return query
+    if not isinstance(query, str):
+        raise UsageError(f"The query is a {type(query).__name__}; give a text or a mmrank.Query.")
+    return Query(text=query)
+
+
+def check_depth(depth: int | None) -> None:
+    """Raise `UsageError` for a `depth` that is no number of hits."""
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
+        raise UsageError(f"depth is {depth!r}; it must be a whole number from 1, or None for all hits.")
 
 
 class Stage(ABC):

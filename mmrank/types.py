@@ -85,6 +85,10 @@ class Query:
     turns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("exclude", "among", "turns"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise UsageError(f"Query {name} is the text {value!r}; give a tuple, such as {name}=({value!r},).")
         object.__setattr__(self, "exclude", tuple(self.exclude))
         object.__setattr__(self, "turns", tuple(self.turns))
         if self.among is not None:
@@ -113,12 +117,12 @@ class Query:
 
 
 def _content_id(query: Query) -> str:
-    """Sixteen hex digits over everything that changes what is being asked."""
+    """Sixteen hex digits over everything that changes the answer; each part goes in with its length."""
     digest = hashlib.blake2b(digest_size=8)
-    for part in (query.text or "", query.instruction or "", str(query.video or ""), *query.turns):
-        digest.update(part.encode("utf-8", "surrogateescape") + b"\x00")
-    for image in query.images:
-        digest.update(_image_bytes(image) + b"\x00")
+    words = (query.text, query.instruction, query.video, query.turns, query.exclude, query.among)
+    parts = [repr(part).encode("utf-8", "backslashreplace") for part in words]
+    for part in (*parts, *(_image_bytes(image) for image in query.images)):
+        digest.update(b"%d:" % len(part) + part)
     return digest.hexdigest()
 
 

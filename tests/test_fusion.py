@@ -57,6 +57,14 @@ def test_merge_goes_round_robin_and_keeps_the_votes() -> None:
     assert merge([ranking("abc"), ranking("bd")], k=2).ids == ("a", "b")
 
 
+def test_a_list_scored_by_two_stages_goes_in_by_its_ranks() -> None:
+    scores = {"b": (-1.0, "judge"), "a": (-3.0, "judge"), "c": (0.7, "vector"), "d": (0.6, "vector")}
+    hits = [Hit(item=Item(id=i, kind="text"), score=s, stage=stage) for i, (s, stage) in scores.items()]
+    reranked = Ranking(query=QUERY, hits=hits)
+    for method in ("product", "combsum", "combmnz"):
+        assert fuse([reranked], method).ids == ("b", "a", "c", "d")  # type: ignore[arg-type]
+
+
 @given(st.lists(st.permutations("abcdef").map("".join), min_size=1, max_size=4), st.integers(0, 6))
 def test_nothing_is_lost_and_nothing_comes_twice(orders: list[str], cut: int) -> None:
     lists = [ranking(order[cut:]) for order in orders]

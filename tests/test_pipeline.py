@@ -87,6 +87,11 @@ def test_a_stage_that_loses_a_query_is_an_error_not_a_shorter_answer() -> None:
         (Count() >> Loses()).run(["a", "b"])
 
 
+def test_a_query_is_a_text_or_a_query() -> None:
+    with pytest.raises(UsageError, match="The query is a int"):
+        Count().run([5])  # type: ignore[list-item]
+
+
 def test_joining_with_something_that_is_no_stage_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         Count() >> 3  # type: ignore[operator]

@@ -41,6 +41,26 @@ def test_query_id_is_made_of_its_content() -> None:
     assert Query(text="a", id="mine").id == "mine"
 
 
+def test_query_ids_differ_where_the_answer_may() -> None:
+    ids = {
+        Query(text="a", exclude=("x",)).id,
+        Query(text="a", among=("x",)).id,
+        Query(text="a", among=()).id,
+        Query(text="a").id,
+        Query(image="dog.jpg").id,
+        Query(turns=("dog.jpg",)).id,
+        Query(text="a", turns=("b",)).id,
+        Query(text="a", turns=("b", "")).id,
+    }
+    assert len(ids) == 8
+
+
+@pytest.mark.parametrize("name", ["exclude", "among", "turns"])
+def test_a_text_where_a_tuple_is_meant_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name}=\('t3',\)"):
+        Query(text="a", **{name: "t3"})  # type: ignore[arg-type]
+
+
 def test_query_images_are_a_tuple_whatever_was_given() -> None:
     assert Query(text="a").images == ()
     assert Query(image="x.jpg").images == ("x.jpg",)

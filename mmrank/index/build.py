@@ -17,7 +17,9 @@ import os
 from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from mmrank.embed.base import Embedder
 from mmrank.errors import UsageError
@@ -29,6 +31,7 @@ from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallbac
 from mmrank.index.store import Store
 from mmrank.index.work import Work, digest_item, prepare_work, weight
 from mmrank.index.writer import Writer
+from mmrank.media.uri import path_uri
 from mmrank.types import Item
 
 log = logging.getLogger("mmrank.index.build")
@@ -204,4 +207,7 @@ def _check(items: Iterable[Item], batch_size: int, workers: int | None) -> None:
 def _checked(item: Item) -> Item:
     if not isinstance(item, Item):
         raise UsageError(f"add takes Items, and one of them is {item!r}. For files: index.add(mmrank.scan(path)).")
+    if item.uri is None and isinstance(item.image, str | Path):
+        # A picture given by its place is found there again: its row must say where.
+        return replace(item, uri=path_uri(os.path.abspath(item.image)), image=None)  # noqa: PTH100 - names of bytes
     return item

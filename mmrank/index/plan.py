@@ -62,7 +62,7 @@ class Planner:
         changed = self._changed(fit, rows, schema)
         wanted = {one.digest for one in changed} - set(coming)
         stored = self._stored(wanted, rows) if filled and wanted else {}
-        return [self._work(one, rows.get(one.item.id), stored) for one in changed]
+        return [self._work(one, stored) for one in changed]
 
     def _fits(self, one: Digested, schema: pa.Schema) -> bool:
         """False, and reported, when the item has no digest or metadata that the columns there are do not take."""
@@ -100,7 +100,7 @@ class Planner:
             changed.append(one)
         return changed
 
-    def _work(self, one: Digested, row: Mapping[str, Any] | None, stored: Mapping[str, Content]) -> Work:
+    def _work(self, one: Digested, stored: Mapping[str, Content]) -> Work:
         content = self._contents.get(one.digest) or stored.get(one.digest)
         leads = content is None
         if content is None:
@@ -108,8 +108,7 @@ class Planner:
         else:
             self._recent.append(content)
         self._contents[one.digest] = content
-        replaces = row is not None and row["content"] != one.digest
-        work = self._works[one.item.id] = Work(item=one.item, content=content, leads=leads, replaces=replaces)
+        work = self._works[one.item.id] = Work(item=one.item, content=content, leads=leads)
         return work
 
     def _stored(self, wanted: Collection[str], rows: Mapping[str, dict[str, Any]]) -> dict[str, Content]:

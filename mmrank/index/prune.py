@@ -1,9 +1,9 @@
 """Removing rows whose files, pages or spans are gone, and only those.
 
 A row goes when its file lay under a root of the scan, the scan ran to its end, and either the file does not exist
-any more, or it was scanned and no longer has that part (a page, a span, a chunk). Everything in doubt stays: what
-lies below something that could not be read, below a root that gave nothing at all (an unmounted disk is an empty
-folder), and files that are there but were not scanned.
+any more, or it was scanned and no longer has that part (a page, a span, a chunk) under an id the scan would give it.
+Everything in doubt stays: what lies below something that could not be read, below a root that gave nothing at all
+(an unmounted disk is an empty folder), and files that are there but were not scanned.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Census:
             self._ids.add(hash(item.id))
             path = _path(item.uri)
             if path is not None:
-                self._files.add(hash(path))
+                if item.id.partition("#")[0] == self.scan.id_of(path):
+                    self._files.add(hash(path))
                 self._live_roots.update(root for root in self.scan.roots if _below(path, root))
             yield item
         self.complete = True
@@ -69,10 +70,15 @@ class Census:
         return root in self._live_roots
 
     def has_lost(self, item_id: str, path: str) -> bool:
-        """Whether an indexed item is certainly gone."""
+        """Whether an indexed item is certainly gone: its file is, or the scan read the file and made no such part.
+
+        An item whose id is not of the scan's own making (the caller's, or of a row in a table) goes with its file
+        only.
+        """
         if hash(item_id) in self._ids:
             return False
-        return hash(path) in self._files or not os.path.lexists(path)
+        scanned = hash(path) in self._files and item_id.partition("#")[0] == self.scan.id_of(path)
+        return scanned or not os.path.lexists(path)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmrank.embed.base import Embedded, Embedder
@@ -38,13 +39,12 @@ class Work:
     """An item that will be written.
 
     `leads`: its content is made for it; the others with the same content follow. `prepared`: what the embedder
-    gave for it, until it is embedded. `replaces`: a row with this id and another content is there.
+    gave for it, until it is embedded.
     """
 
     item: Item
     content: Content
     leads: bool = False
-    replaces: bool = False
     prepared: Any = field(default=None, repr=False)
 
 
@@ -88,7 +88,7 @@ def prepare_work(work: Work, embedder: Embedder, *, thumbnails: bool) -> Work:
 
 def weight(item: Item, frames: int) -> int:
     """How much of a queue or batch an item takes, in images."""
-    in_memory = item.image is not None and not isinstance(item.image, str)
+    in_memory = item.image is not None and not isinstance(item.image, str | Path)
     return max(frames if item.kind == "video" else 1, IN_MEMORY_WEIGHT if in_memory else 1)
 
 

@@ -123,7 +123,7 @@ class Writer:
                 rows.append(_row(work, columns_of(schema, work.item.meta)))
             except UsageError as error:
                 failed.append((name_of(work.item), str(error)))
-        self._clear_sides([work for work in works if work.replaces])
+        self._clear_sides(works)
         upsert(self._store.thumbnails, thumbnails_table(rows))
         upsert(self._store.frames, frames_table(rows, self._store.manifest.fingerprint.dimension))
         written = upsert(self._store.items, items_table(rows, schema))
@@ -133,13 +133,20 @@ class Writer:
         log.info("written: %d added, %d updated", *written)
         return Written(written, failed)
 
-    def _clear_sides(self, replaced: Sequence[Work]) -> None:
-        """Remove the thumbnails and frames of contents that rows no longer have and that nothing will replace."""
-        no_thumbnail = [work.item.id for work in replaced if work.content.thumbnail is None]
-        no_frames = [work.item.id for work in replaced if _embedded(work).frame_vectors is None]
+    def _clear_sides(self, works: Sequence[Work]) -> None:
+        """Remove thumbnails and frames that lie under the ids of works that have none.
+
+        They are of content that a row had before, or of a row whose removal was cut short.
+        """
+        no_thumbnail = [work.item.id for work in works if work.content.thumbnail is None]
+        no_frames = [work.item.id for work in works if _embedded(work).frame_vectors is None]
         for table, ids in ((self._store.thumbnails, no_thumbnail), (self._store.frames, no_frames)):
-            if ids and table.count_rows():
-                delete(table, one_of("id", ids))
+            table.checkout_latest()
+            if not ids or not table.count_rows():
+                continue
+            named = one_of("id", ids)
+            if table.search().where(named).select(["id"]).limit(1).to_arrow().num_rows:
+                delete(table, named)
 
 
 def _embedded(work: Work) -> Embedded:

@@ -194,7 +194,7 @@ class Scan:
             yield self._item(path, kind)
 
     def _rows(self, path: str) -> Iterator[Item]:
-        for row in read_rows(path, self._id(path)):
+        for row in read_rows(path, self.id_of(path)):
             if isinstance(row, tuple):
                 self.failures.append(row)
             elif row.kind in self._kinds:
@@ -210,7 +210,7 @@ class Scan:
         return list(zip(starts, [*starts[1:], duration], strict=True))
 
     def _item(self, path: str, kind: Kind, fragment: str = "", *, text: str | None = None, **meta: int | float) -> Item:
-        whole = self._id(path)
+        whole = self.id_of(path)
         return Item(
             id=f"{whole}#{fragment}" if fragment else whole,
             kind=kind,
@@ -220,7 +220,8 @@ class Scan:
             parent=whole if fragment else None,
         )
 
-    def _id(self, path: str) -> str:
+    def id_of(self, path: str) -> str:
+        """The id of the Item that a file is, and of the whole that its parts belong to."""
         return item_id(path_uri(path if self._base is None else os.path.relpath(path, self._base)))
 
     def _fail(self, path: str, why: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmrank.errors import MmrankError, UsageError
 from mmrank.media.scan import scan
-from mmrank.pipeline import Stage, as_query
+from mmrank.pipeline import Stage, as_query, check_depth
 from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
 
 
@@ -87,6 +87,9 @@ class FunctionReranker(Reranker):
     score: Callable[[Query, list[Item]], Sequence[float]]
     depth: int | None = None
     label: str = "function"
+
+    def __post_init__(self) -> None:
+        check_depth(self.depth)
 
     @property
     def name(self) -> str:

@@ -95,7 +95,9 @@ def test_a_stopped_build_goes_on_where_it_stopped(run, tmp_path: Path) -> None:
     from mmrank.toybox.assets import sample_media_folder
 
     media, log = sample_media_folder(), tmp_path / "build.log"
-    main = "import sys; sys.argv[0] = 'mmrank'; from mmrank.cli.app import main; main()"
+    # A shell that runs the tests in the background has its children ignore Ctrl-C; here it must be heard.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    main = hear + "import sys; sys.argv[0] = 'mmrank'; from mmrank.cli.app import main; main()"
     line = ["index", media, "--to", tmp_path / "i", *TOY, "--batch-size", 1, "--log", log]
     process = subprocess.Popen([sys.executable, "-c", main, *map(str, line)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300

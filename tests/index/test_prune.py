@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmrank.errors import UsageError
 from mmrank.index.index import Index
 from mmrank.media.scan import scan
 from mmrank.media.uri import item_id
+from mmrank.types import Item
 
 WriteMedia = Callable[..., Path]
 
@@ -118,6 +120,33 @@ def test_a_file_that_another_process_adds_meanwhile_stays(
     report = index.add(found, progress=Late(), prune=True)
     assert report.removed == 1
     assert "late.jpg" in names(index)
+
+
+def test_items_with_ids_of_ones_own_go_with_their_file_only(index: Index, folder: Path) -> None:
+    mine = Item(id="mine", kind="image", uri=str(folder / "a" / "0000.jpg"), text="my caption")
+    index.add([mine])
+    assert index.add(scan(folder), prune=True).removed == 0
+    (folder / "a" / "0000.jpg").unlink()
+    assert index.add(scan(folder), prune=True).removed == 2
+
+
+def test_rows_of_a_table_that_cannot_be_read_stay(index: Index, folder: Path) -> None:
+    rows = folder / "rows.jsonl"
+    rows.write_text(json.dumps({"id": "row1", "image": "a/0001.jpg", "text": "a caption"}))
+    assert index.add(scan(folder)).added == 1
+    rows.write_text("{broken")
+    report = index.add(scan(folder), prune=True)
+    assert len(report.failed) == 1
+    assert report.removed == 0
+
+
+def test_what_a_removal_cut_short_left_behind_is_not_shown_again(index: Index, folder: Path) -> None:
+    row = str(folder / "a" / "0000.jpg")
+    name = item_id(row)
+    index._store.items.delete(f"id = '{name}'")  # as a kill right after the first of the three deletes leaves it
+    assert index.thumbnail(name) is not None
+    index.add([Item(id=name, kind="text", text="a note now")])
+    assert index.thumbnail(name) is None
 
 
 def test_pruning_needs_a_scan(index: Index) -> None:

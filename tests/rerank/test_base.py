@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import mmrank as mm
-from mmrank.errors import MmrankError
+from mmrank.errors import MmrankError, UsageError
 from mmrank.rerank.base import Judgement, Reranker
 from mmrank.types import Hit, Item, Query, Ranking, Record
 
@@ -90,6 +90,12 @@ def test_one_failing_query_leaves_the_others_alone() -> None:
     bad = Ranking(query=Query(text="bad"), hits=ranking(2).hits)
     outcomes = [(r.outcome, r.ids) for r in mm.reranker(picky).process([bad, ranking(2)])]
     assert outcomes == [("fell_back", ("i0", "i1")), ("ok", ("i1", "i0"))]
+
+
+@pytest.mark.parametrize("depth", [0, -1, 2.5, True])
+def test_a_depth_that_is_none_is_refused(depth: object) -> None:
+    with pytest.raises(UsageError, match="whole number from 1"):
+        mm.reranker(lambda query, items: [0.0] * len(items), depth=depth)  # type: ignore[arg-type]
 
 
 def test_an_empty_ranking_is_not_judged() -> None:
