@@ -42,7 +42,7 @@ NEEDED = (
 DISTRIBUTIONS = {"PIL": "pillow", "open_clip": "open-clip-torch", "pillow_heif": "pillow-heif"}
 
 EXTRAS = (
-    ("decord", "decord", "decord2", "a second video reader, for backend=\"decord\"; PyAV is the default and faster"),
+    ("decord", "decord", "decord2", 'a second video reader, for backend="decord"; PyAV is the default and faster'),
     ("faiss", "faiss", "faiss-cpu", "faster exact search in memory"),
 )
 """Module, extra, distribution, what it is for."""

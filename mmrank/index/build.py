@@ -28,6 +28,7 @@ from mmrank.index.embedding import embed_batch
 from mmrank.index.memory import system_allocator
 from mmrank.index.plan import Planner
 from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallback, Tally, name_of
+from mmrank.index.snapshot import EXACT_BYTES
 from mmrank.index.store import Store
 from mmrank.index.work import Work, digest_item, prepare_work, weight
 from mmrank.index.writer import Writer
@@ -63,6 +64,7 @@ def add(
     progress: ProgressCallback | None = None,
     thumbnails: bool = True,
     strict: bool = False,
+    exact_bytes: int = EXACT_BYTES,
 ) -> AddReport:
     """Put items in by id: new ones are embedded, changed ones again, the rest is left alone.
 
@@ -73,7 +75,8 @@ def add(
 
     `batch_size`: images per model call (a video counts as its frames). `workers`: decoding threads; one less
     than the CPUs by default. `progress`: called with a `Progress` at every step, from this thread. `thumbnails`:
-    keep a small JPEG of whatever has a picture. On Ctrl-C what is embedded is written before it is raised again.
+    keep a small JPEG of whatever has a picture. `exact_bytes`: beyond this size of the matrix of all vectors an
+    approximate index is built. On Ctrl-C what is embedded is written before it is raised again.
 
     Raises `UsageError` for wrong options, `IndexStoreError` when the embedder is not the index's or the index
     cannot be written; with `strict`, `IncompleteBuildError` at the end when an item failed.
@@ -101,7 +104,7 @@ def add(
     tally.enter("indexing")
     from mmrank.index.upkeep import after_build
 
-    report = tally.report(after_build(store, embedder, changed=sum(tally.written)))
+    report = tally.report(after_build(store, embedder, changed=sum(tally.written), exact_bytes=exact_bytes))
     if strict and report.failed:
         raise IncompleteBuildError(report)
     return report

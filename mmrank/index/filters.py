@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,10 @@ OSError or RuntimeError."""
 
 ITEM_HIDDEN = frozenset({"content", VECTOR, TEXT_VECTOR})
 """Columns that are no part of an Item."""
+
+
+_TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/|[()]""", re.DOTALL)
+"""What brackets are told from: quoted texts and names, comments; and the brackets themselves."""
 
 
 def quoted(text: str) -> str:
@@ -31,14 +36,31 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({listed})" if listed else "false"
 
 
+def whole(condition: str) -> str:
+    """A SQL condition in brackets, so that Lance reads all of it or refuses it.
+
+    Lance parses the first complete expression and silently leaves what follows it: ``year > 2020 LIMIT 3`` would
+    filter by ``year > 2020``. The line break ends a comment that would otherwise swallow the closing bracket.
+    Raises `UsageError` for a ``)`` that closes nothing, which would end the brackets early.
+
+    >>> whole("year > 2020")
+    '(year > 2020\\n)'
+    """
+    depth = 0
+    for token in _TOKENS.findall(condition):
+        depth += (token == "(") - (token == ")")
+        if depth < 0:
+            raise UsageError(f"The filter {condition!r} has a ')' that closes no bracket; take it out or open one.")
+    return f"({condition}\n)"
+
+
 def both(*conditions: str | None) -> str | None:
     """All of the conditions that are given; None when none is.
 
     >>> both("a = 1 OR b = 2", None, "c = 3")
-    '(a = 1 OR b = 2) AND (c = 3)'
+    '(a = 1 OR b = 2\\n) AND (c = 3\\n)'
     """
-    given = [c for c in conditions if c is not None]
-    return " AND ".join(f"({c})" for c in given) if len(given) > 1 else (given[0] if given else None)
+    return " AND ".join(whole(c) for c in conditions if c is not None) or None
 
 
 def item_columns(table: Any) -> list[str]:
@@ -47,12 +69,17 @@ def item_columns(table: Any) -> list[str]:
 
 
 def check_filter(table: Any, where: str | None) -> None:
-    """Raise `UsageError` when Lance cannot read this filter; nothing when it can (or there is none)."""
+    """Raise `UsageError` when Lance cannot read this filter to its end; nothing when it can (or there is none).
+
+    Raises what Lance raises when the table cannot be read at all: then no filter is to blame.
+    """
     if where is None:
         return
+    condition = whole(where)
     try:
-        table.search().where(where).select(["kind"]).limit(1).to_arrow()
+        table.search().where(condition).select(["kind"]).limit(1).to_arrow()
     except LANCE_ERRORS as error:
+        table.search().select(["kind"]).limit(1).to_arrow()
         detail = str(error).split("\n", maxsplit=1)[0]
         raise UsageError(
             f"The filter {where!r} cannot be used: {detail} "

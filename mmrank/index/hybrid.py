@@ -11,12 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from mmrank.compose.forms import query_text
 from mmrank.errors import UsageError
 from mmrank.fusion import fuse
 from mmrank.index.filters import both, item_columns, one_of
 from mmrank.index.options import SearchOptions
 from mmrank.index.rows import row_to_item
-from mmrank.types import Cost, Hit, Query, Ranking, Record
+from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
 
 DEPTH = 200
 """How deep a hybrid search reads each list when k is smaller: an item at rank 200 of one list can still gain
@@ -41,21 +42,26 @@ def _one_text(table: Any, query: Query, k: int, options: SearchOptions, columns:
     kinds = None if options.kinds is None else one_of("kind", options.kinds)
     condition = both(options.where, kinds, among)
     barred = set(query.exclude)
-    rows = _matches(table, query_text(query), k + len(barred), condition, [*columns, "_score"])
-    kept = [row for row in rows if row["id"] not in barred][:k]
-    hits = [Hit(score=float(row.pop("_score")), item=row_to_item(row), stage="text") for row in kept]
+    matches = _matches(table, sought(query), k + len(barred), condition)
+    kept = [match for match in matches if match["id"] not in barred][:k]
+    items = _items(table, [match["_rowid"] for match in kept], columns)
+    hits = [Hit(score=float(match["_score"]), item=items[match["id"]], stage="text") for match in kept]
     record = Record(stage="text", cost=Cost(seconds=time.perf_counter() - start))
     return Ranking(query=query, hits=hits, records=(record,))
 
 
-def _matches(table: Any, text: str, k: int, condition: str | None, columns: list[str]) -> list[dict[str, Any]]:
-    """At least the best k rows, best first, ties by id; reads on while the k-th score may go on below the limit."""
+def _matches(table: Any, text: str, k: int, condition: str | None) -> list[dict[str, Any]]:
+    """`id`, `_score` and `_rowid` of at least the best k rows, best first, ties by id.
+
+    Reads on while the k-th score may go on below the limit: of many equal captions all, so no other column is read.
+    """
     from lancedb.query import MatchQuery
 
     match: Any = MatchQuery  # its type wants every default spelled out
     limit = k + TIE_MARGIN
     while True:
-        builder = table.search(match(text, "text"), query_type="fts").select(columns).limit(limit)
+        builder = table.search(match(text, "text"), query_type="fts")
+        builder = builder.select(["id", "_score"]).with_row_id(True).limit(limit)
         if condition is not None:
             builder = builder.where(condition, prefilter=True)
         rows: list[dict[str, Any]] = builder.to_list()
@@ -65,9 +71,17 @@ def _matches(table: Any, text: str, k: int, condition: str | None, columns: list
         limit *= 4
 
 
-def query_text(query: Query) -> str:
+def _items(table: Any, row_ids: Sequence[int], columns: Sequence[str]) -> dict[str, Item]:
+    """The Items of these rows, by id."""
+    if not row_ids:
+        return {}
+    found = table.take_row_ids(list(row_ids)).select(list(columns)).to_arrow().to_pylist()
+    return {row["id"]: row_to_item(row) for row in found}
+
+
+def sought(query: Query) -> str:
     """What a text search looks for: the query's text and dialogue turns. Raises `UsageError` when there is none."""
-    text = "\n".join(part for part in (*query.turns, query.text or "") if part.strip())
+    text = query_text(query)
     if not text:
         raise UsageError(
             f"Query {query.id!r} has no text, and a text or hybrid search needs one. Give the query a text, "

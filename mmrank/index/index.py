@@ -13,7 +13,7 @@ from mmrank.index import upkeep
 from mmrank.index.build import BATCH_SIZE
 from mmrank.index.build import add as add_items
 from mmrank.index.exact import Matrix
-from mmrank.index.filters import check_filter, item_columns, one_of
+from mmrank.index.filters import check_filter, item_columns, one_of, whole
 from mmrank.index.measure import SAMPLE
 from mmrank.index.options import Mode, SearchOptions, kinds_of
 from mmrank.index.prune import Census, remove
@@ -45,6 +45,7 @@ class Index:
         self._store = store
         self._embedder = embedder
         self._lock = threading.Lock()
+        self._exact_bytes = exact_bytes
         self._viewer = Viewer(store, exact_bytes)
         self.searcher = Searcher(self._viewer, self._loaded_embedder)
 
@@ -104,9 +105,12 @@ class Index:
             progress=progress,
             thumbnails=thumbnails,
             strict=strict,
+            exact_bytes=self._exact_bytes,
         )
         if census is not None:
             pruned = prune_rows(self._store, census)
+            if pruned.removed:
+                upkeep.recalibrate(self._store)
             kept = tuple(pruned.kept.items())
             report = replace(report, removed=pruned.removed, warnings=(*report.warnings, *kept))
         self._viewer.forget()
@@ -218,14 +222,16 @@ class Index:
         self._store.refresh()
         items = self._store.items
         check_filter(items, where)
-        ids = items.search().where(where).select(["id"]).to_arrow()["id"].to_pylist()
+        ids = items.search().where(whole(where)).select(["id"]).to_arrow()["id"].to_pylist()
         remove(self._store, ids)
+        if ids:
+            upkeep.recalibrate(self._store)
         self._viewer.forget()
         return len(ids)
 
     def optimize(self, *, ann: upkeep.Ann | None = None) -> float | None:
         """Compact, index, clean up, calibrate; recall@10 of the approximate index, None where search is exact."""
-        measured = upkeep.optimize(self._store, ann=ann)
+        measured = upkeep.optimize(self._store, ann=ann, exact_bytes=self._exact_bytes)
         self._viewer.forget()
         return measured
 

@@ -44,6 +44,8 @@ def probes(table: Any, column: str, sample: int = SAMPLE, seed: int = 0) -> Matr
     """`sample` stored vectors of a column, moved by noise, float32 (n, d) of unit length; the same for one seed."""
     rng = np.random.default_rng(seed)
     filled = table.search().where(f"{column} IS NOT NULL").select(["kind"]).with_row_id(True).to_arrow()
+    if not filled.num_rows:
+        return np.empty((0, dimension_of(table)), np.float32)
     row_ids = np.sort(filled["_rowid"].to_numpy())
     chosen = rng.choice(row_ids, size=min(sample, len(row_ids)), replace=False)
     taken = table.take_row_ids([int(r) for r in chosen]).select([column]).to_arrow()
@@ -85,6 +87,8 @@ def tuned(
 
 def _distances(table: Any, column: str, queries: Matrix, ann: AnnSettings | None) -> list[list[float]]:
     """Sorted cosine distances of each query's ten nearest; one Lance query."""
+    if not len(queries):
+        return []
     builder = table.search(queries, vector_column_name=column).distance_type("cosine").limit(NEIGHBOURS)
     builder = builder.select(["_distance"])
     if ann is None:
@@ -94,6 +98,8 @@ def _distances(table: Any, column: str, queries: Matrix, ann: AnnSettings | None
         builder = builder.ef(max(ann.ef, NEIGHBOURS * ann.refine)).nprobes(ann.nprobes).refine_factor(ann.refine)
     found = builder.to_arrow()
     lists: list[list[float]] = [[] for _ in queries]
-    for query, distance in zip(found["query_index"].to_pylist(), found["_distance"].to_pylist(), strict=True):
+    # A batch of one has no column that says which query a row belongs to.
+    owners = found["query_index"].to_pylist() if len(queries) > 1 else [0] * found.num_rows
+    for query, distance in zip(owners, found["_distance"].to_pylist(), strict=True):
         lists[query].append(distance)
     return [sorted(given) for given in lists]

@@ -52,8 +52,17 @@ def kinds_of(kinds: Sequence[Kind] | None) -> tuple[Kind, ...] | None:
     return cast("tuple[Kind, ...]", (kinds,)) if isinstance(kinds, str) else tuple(kinds)
 
 
+def is_count(number: object) -> bool:
+    """Whether this is a whole number from 1.
+
+    >>> is_count(3), is_count(2.5), is_count(True)
+    (True, False, False)
+    """
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
 def check_k(k: int) -> int:
     """`k` when it is a whole number from 1; `UsageError` otherwise."""
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    if not is_count(k):
         raise UsageError(f"k is {k!r}; it must be a whole number from 1: how many hits are wanted.")
     return k

@@ -19,8 +19,8 @@ from mmrank.embed.base import Embedder
 from mmrank.errors import EmbedderError, IndexStoreError, MmrankError, UsageError
 from mmrank.index.calibrate import gap_of
 from mmrank.index.exact import Matrix
-from mmrank.index.filters import LANCE_ERRORS, check_filter
-from mmrank.index.hybrid import DEPTH, fuse_lists, query_text, text_search
+from mmrank.index.filters import LANCE_ERRORS
+from mmrank.index.hybrid import DEPTH, fuse_lists, sought, text_search
 from mmrank.index.nearest import Reach
 from mmrank.index.options import SearchOptions, check_k
 from mmrank.index.rows import row_to_item
@@ -62,6 +62,7 @@ class Searcher:
         """
         check_k(k)
         _check_form(options.compose)
+        self._check_filter(options)
         asked, failed = self._askable(queries, options, strict)
         done = self._by_mode(asked, k, options, strict, failed) if asked else {}
         return [done[i] if i in done else _failure(query, options.mode, failed[i]) for i, query in enumerate(queries)]
@@ -75,8 +76,9 @@ class Searcher:
             try:
                 if query.empty:
                     raise UsageError(f"Query {query.id!r} is empty; give it a text, an image or a video.")
+                _check_unicode(query)
                 if options.mode != "vector":
-                    query_text(query)
+                    sought(query)
             except UsageError as error:
                 if strict:
                     raise
@@ -94,14 +96,14 @@ class Searcher:
         failed: dict[int, MmrankError],
     ) -> dict[int, Ranking]:
         if options.mode == "text":
-            texts = self._retried(options, lambda view: text_search(view.table, [*asked.values()], k, options))
+            texts = self._retried(lambda view: text_search(view.table, [*asked.values()], k, options))
             return dict(zip(asked, texts, strict=True))
         depth = k if options.mode == "vector" else max(k, options.depth or DEPTH)
         lists = self._by_vector(asked, depth, options, strict, failed)
         if options.mode == "vector":
             return lists
         asked = {i: asked[i] for i in lists}
-        texts = self._retried(options, lambda view: text_search(view.table, [*asked.values()], depth, options))
+        texts = self._retried(lambda view: text_search(view.table, [*asked.values()], depth, options))
         return dict(zip(asked, fuse_lists([*lists.values()], texts, k), strict=True))
 
     def _by_vector(
@@ -112,8 +114,7 @@ class Searcher:
         strict: bool,
         failed: dict[int, MmrankError],
     ) -> dict[int, Ranking]:
-        if not self._retried(options, lambda view: view.channels(options.kinds)):
-            check_filter(self._viewer.view().table, options.where)
+        if not self._retried(lambda view: view.channels(options.kinds)):
             record = Record(stage=PLAIN)
             return {i: Ranking(query=query, records=(record,)) for i, query in asked.items()}
         self._embedder()  # loading a model is no query's cost
@@ -125,7 +126,7 @@ class Searcher:
             return {}
         rankings = self.search_vectors([*kept.values()], np.stack([*vectors.values()]), k, options)
         return {
-            i: replace(ranking, records=tuple(_with_embedding(r, kept[i], each) for r in ranking.records))
+            i: replace(ranking, records=tuple(_with_embedding(r, kept[i], options, each) for r in ranking.records))
             for i, ranking in zip(kept, rankings, strict=True)
         }
 
@@ -164,7 +165,8 @@ class Searcher:
                 f"The query vectors have shape {wide.shape}; this index takes finite ones of "
                 f"shape ({len(queries)}, {dimension})."
             )
-        stage, picked, items = self._retried(options, lambda view: _answer(view, queries, wide, k, options))
+        self._check_filter(options)
+        stage, picked, items = self._retried(lambda view: _answer(view, queries, wide, k, options))
         record = Record(stage=stage, cost=Cost(seconds=(time.perf_counter() - start) / max(len(queries), 1)))
         return [
             Ranking(
@@ -175,15 +177,19 @@ class Searcher:
             for query, best in zip(queries, picked, strict=True)
         ]
 
-    def _retried(self, options: SearchOptions, work: Callable[[View], Any]) -> Any:
-        """Do the work on a view; on a read error blame the filter if it is to blame, else try a fresh view."""
+    def _check_filter(self, options: SearchOptions) -> None:
+        """Before anything is searched: Lance would take the readable beginning of a filter for all of it."""
+        if options.where is not None:
+            self._retried(lambda view: view.check(options.where))
+
+    def _retried(self, work: Callable[[View], Any]) -> Any:
+        """Do the work on a view; on a read error try a fresh one."""
         for attempt in range(1, TRIES + 1):
             try:
                 return work(self._viewer.view())
             except (StaleSnapshotError, *LANCE_ERRORS) as error:
                 if isinstance(error, MmrankError) and not isinstance(error, StaleSnapshotError):
                     raise
-                check_filter(self._viewer.view().table, options.where)
                 if attempt == TRIES:
                     raise IndexStoreError(f"The index could not be read, {TRIES} times over: {error}") from error
                 self._viewer.forget()
@@ -209,7 +215,7 @@ def _answer(
     else:
         stage = CALIBRATED
         picked = [
-            _joined({c: lists[i] for c, lists in listed.items()}, gap_of(query, view.gaps), k, source)
+            _joined({c: lists[i] for c, lists in listed.items()}, gap_of(query, view.gaps, options.compose), k, source)
             for i, query in enumerate(queries)
         ]
     keys = list({p.key: None for best in picked for p in best})
@@ -252,9 +258,24 @@ def _joined(
     return [_Picked(key, best[key], tuple(raw[key])) for key in keys[:k]]
 
 
-def _with_embedding(record: Record, query: Query, seconds: float) -> Record:
-    more = Cost(model_calls=1, images_encoded=len(query.images), seconds=seconds)
+def _with_embedding(record: Record, query: Query, options: SearchOptions, seconds: float) -> Record:
+    from mmrank.compose.forms import choose_form
+
+    images = len(query.images) if "image" in choose_form(query, options.compose).needs else 0
+    more = Cost(model_calls=1, images_encoded=images, seconds=seconds)
     return replace(record, calls=1, cost=record.cost + more)
+
+
+def _check_unicode(query: Query) -> None:
+    """Half a surrogate pair (text cut in the middle of one, a badly decoded file) is no text a model or index takes."""
+    for text in (query.text or "", *query.turns):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"The text of query {query.id!r} is not valid Unicode: it has {text[error.start]!r} at position "
+                f"{error.start}. Decode it with the encoding it was written in, or with errors='replace'."
+            ) from error
 
 
 def _check_form(name: str | None) -> None:

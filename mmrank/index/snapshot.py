@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from mmrank.errors import IndexStoreError
 from mmrank.index.exact import Mask, Matrix, Positions
+from mmrank.index.filters import whole
 from mmrank.index.schema import TEXT_VECTOR, VECTOR
 from mmrank.types import Kind
 
@@ -161,7 +162,8 @@ class Snapshot:
     def matching(self, where: str) -> Mask:
         """True for the rows a SQL filter lets through, as Lance evaluates it on this very version."""
         # An empty select list would read every column; the kind is the cheapest one.
-        hits = self.table.search().where(where).select(["kind"]).with_row_id(True).to_arrow()["_rowid"].to_numpy()
+        query = self.table.search().where(whole(where)).select(["kind"]).with_row_id(True)
+        hits = query.to_arrow()["_rowid"].to_numpy()
         mask = np.zeros(len(self.row_ids), np.bool_)
         mask[self._by_row_id[np.searchsorted(self.row_ids, hits, sorter=self._by_row_id)]] = True
         return mask

@@ -20,6 +20,11 @@ ID_CHUNK = 1_000
 """Ids in one SQL list; Lance answers a thousand from the id index in about 10 ms."""
 
 
+TIE_MARGIN = 8
+"""Rows read beyond the k wanted, so that ties at the cut are decided by id. More would show: an approximate index
+looks at `refine` times as many."""
+
+
 class Candidates(NamedTuple):
     """The best of one channel for one query, best first: the source's keys of the rows, and their cosines."""
 
@@ -97,7 +102,11 @@ class MatrixSource:
 
 
 class TableSource:
-    """Candidates from LanceDB; keys count the rows this source has seen. Made anew for every batch."""
+    """Candidates from LanceDB; keys count the rows this source has seen. Made anew for every batch.
+
+    Ties go by id as long as no more than `TIE_MARGIN` rows beyond the k-th have its score: of more than that Lance
+    chooses which come at all (`MatrixSource` has no such limit).
+    """
 
     def __init__(self, table: Any, reach: Reach, ann: dict[str, AnnSettings]) -> None:
         self._table = table
@@ -113,7 +122,7 @@ class TableSource:
                 out[i] = self._among(channel, queries[i], k, ask)
         free = [i for i, ask in enumerate(asks) if ask.among is None]
         if free:
-            limit = k + max(len(asks[i].exclude) for i in free)
+            limit = k + TIE_MARGIN + max(len(asks[i].exclude) for i in free)
             ann = self._ann.get(channel.column)
             for i, rows in zip(
                 free, nearest(self._table, channel, queries[free], limit, reach=self._reach, ann=ann), strict=True

@@ -5,16 +5,15 @@ Both print as the expression that makes them, and compare equal when they would 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from mmrank.errors import UsageError
 from mmrank.index.hybrid import DEPTH
-from mmrank.index.options import SearchOptions, check_k
+from mmrank.index.options import SearchOptions, check_k, is_count
 from mmrank.pipeline import Stage
-from mmrank.types import Cost, Hit, Ranking, Record, Status
+from mmrank.types import Hit, Ranking, Record, Status
 
 if TYPE_CHECKING:
     from mmrank.index.index import Index
@@ -73,7 +72,7 @@ class Rescorer(Stage):
     compose: str | None = None
 
     def __post_init__(self) -> None:
-        if self.depth is not None and (isinstance(self.depth, bool) or self.depth < 1):
+        if self.depth is not None and not is_count(self.depth):
             raise UsageError(f"depth is {self.depth!r}; it must be a whole number from 1, or None for all hits.")
 
     @property
@@ -81,7 +80,6 @@ class Rescorer(Stage):
         return "rescorer"
 
     def process(self, rankings: Sequence[Ranking]) -> list[Ranking]:
-        start = time.perf_counter()
         todo = [i for i, r in enumerate(rankings) if r.hits]
         heads = [rankings[i].hits[: self.depth] for i in todo]
         asked = [
@@ -90,13 +88,12 @@ class Rescorer(Stage):
         ]
         k = max((len(head) for head in heads), default=1)
         found = self.index.searcher.search(asked, k, SearchOptions(compose=self.compose))
-        cost = Cost(seconds=(time.perf_counter() - start) / max(len(todo), 1))
         out = list(rankings)
         for i, head, scored in zip(todo, heads, found, strict=True):
-            out[i] = self._reordered(rankings[i], head, scored, cost)
+            out[i] = self._reordered(rankings[i], head, scored)
         return out
 
-    def _reordered(self, ranking: Ranking, head: Sequence[Hit], scored: Ranking, cost: Cost) -> Ranking:
+    def _reordered(self, ranking: Ranking, head: Sequence[Hit], scored: Ranking) -> Ranking:
         old = {hit.id: hit for hit in head}
         first = [_scored(old.pop(hit.id), hit, self.name) for hit in scored]
         hits = [*first, *old.values(), *ranking.hits[len(head) :]]
@@ -109,7 +106,7 @@ class Rescorer(Stage):
             calls=1,
             appended=len(old),
             error=error,
-            cost=cost,
+            cost=scored.cost,
         )
         return ranking.with_hits(hits, record)
 

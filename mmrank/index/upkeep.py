@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from mmrank.embed.base import Embedder
@@ -11,8 +13,11 @@ from mmrank.index.calibrate import EVERYDAY, SAMPLE_SETTING, Mean, setting_key
 from mmrank.index.commit import until_committed
 from mmrank.index.measure import HNSW_LADDER, RQ_LADDER, SAMPLE, probes, recall_at, true_reach, tuned
 from mmrank.index.nearest import ANN_SETTING, AnnSettings, vector_indexes
+from mmrank.index.options import is_count
 from mmrank.index.schema import TEXT_VECTOR, VECTOR
-from mmrank.index.snapshot import EXACT_BYTES, census, dimension_of, matrix_bytes, vector_batches
+from mmrank.index.sentences import drawn_sentences
+from mmrank.index.sentences import setting_key as sentences_key
+from mmrank.index.snapshot import EXACT_BYTES, Channel, census, dimension_of, matrix_bytes, vector_batches
 from mmrank.index.store import Store
 
 Ann: TypeAlias = Literal["hnsw_sq", "ivf_rq"]
@@ -35,46 +40,59 @@ PARTITION_ROWS = 1_000_000
 """One HNSW graph up to this many rows; every partition more is another graph to enter."""
 
 
-def after_build(store: Store, embedder: Embedder, *, changed: int) -> float | None:
+def after_build(store: Store, embedder: Embedder, *, changed: int, exact_bytes: int = EXACT_BYTES) -> float | None:
     """Bring indexes, calibration and measured recall up to date after `changed` rows were written or removed.
 
     Returns recall@10 of the approximate index, or None where search is exact. Safe to run again after a kill at
-    any point: each step does what is missing, whatever `changed` says.
+    any point: each step does what is missing, whatever `changed` says. `exact_bytes`: beyond this size of the matrix
+    of all vectors an approximate index is built.
     """
     store.refresh()
     table = store.items
     _calibrate(store, embedder, afresh=changed > 0)
     _scalar_indexes(table)
-    _approximate(store, None, tune=_compact(store))
+    _drop_empty(store)
+    _approximate(store, None, tune=_compact(store), exact_bytes=exact_bytes)
     measured = _settings(store)
     return measured[VECTOR].recall if VECTOR in measured else None
 
 
-def optimize(store: Store, *, ann: Ann | None = None) -> float | None:
+def optimize(store: Store, *, ann: Ann | None = None, exact_bytes: int = EXACT_BYTES) -> float | None:
     """Compact, fold new rows into every index, clean versions older than an hour, calibrate, measure recall.
 
     `ann` builds an approximate index of that kind whatever the size: "hnsw_sq" (recall), "ivf_rq" (small, built
-    ten times faster). Without it one is built when the vectors outgrow the matrix budget, or kept if there.
+    ten times faster). Without it one is built when the vectors outgrow `exact_bytes`, or kept if there.
     """
     if ann not in (None, "hnsw_sq", "ivf_rq"):
         raise UsageError(f"ann is {ann!r}; it must be 'hnsw_sq', 'ivf_rq' or None.")
     store.refresh()
     _calibrate(store, None, afresh=True)
     _scalar_indexes(store.items)
+    _drop_empty(store)
     for table in (store.items, store.thumbnails, store.frames, store.failures, store.settings):
         _compacted(table)
-    _approximate(store, ann, tune=True)
+    _approximate(store, ann, tune=True, exact_bytes=exact_bytes)
     store.refresh()
     measured = _settings(store)
     return measured[VECTOR].recall if VECTOR in measured else None
 
 
+def recalibrate(store: Store) -> None:
+    """Measure the means of the channels anew that have another number of rows than when they were last measured.
+
+    For after rows were removed: `after_build` and `optimize` do it themselves.
+    """
+    store.refresh()
+    _calibrate(store, None, afresh=False)
+
+
 def recall(store: Store, sample: int = SAMPLE, *, seed: int = 0) -> float | None:
     """Recall@10 of the approximate index against a full scan, over `sample` stored vectors moved by noise.
 
-    Raises `UsageError` for a sample below 1. None where there is no approximate index: then search is exact.
+    Raises `UsageError` for a sample that is no whole number from 1. None where there is no approximate index (then
+    search is exact) or no row any more.
     """
-    if isinstance(sample, bool) or sample < 1:
+    if not is_count(sample):
         raise UsageError(f"sample is {sample!r}; it must be a whole number from 1.")
     store.refresh()
     measured = _settings(store)
@@ -82,6 +100,8 @@ def recall(store: Store, sample: int = SAMPLE, *, seed: int = 0) -> float | None
         return None
     table = store.items
     queries = probes(table, VECTOR, sample, seed)
+    if not len(queries):
+        return None
     return recall_at(table, VECTOR, queries, true_reach(table, VECTOR, queries), measured[VECTOR])
 
 
@@ -130,9 +150,28 @@ def _calibrate(store: Store, embedder: Embedder | None, *, afresh: bool) -> None
             continue
         found = Mean.of(vector_batches(table, channel), dimension_of(table))
         store.set_setting(setting_key(channel), found.to_json())
-    if embedder is not None and store.setting(SAMPLE_SETTING) is None:
+    if embedder is not None:
+        _listen(store, embedder, counts)
+
+
+def _listen(store: Store, embedder: Embedder, counts: Mapping[Channel, int]) -> None:
+    """Keep the means of what stands in for text queries: everyday sentences, and those of each kind's own texts.
+
+    A kind's are drawn again when it has twice the rows it had: more of the same hardly moves a mean.
+    """
+    table = store.items
+    if store.setting(SAMPLE_SETTING) is None:
         sample = Mean.of([embedder.embed_texts(EVERYDAY)], dimension_of(table))
         store.set_setting(SAMPLE_SETTING, sample.to_json())
+    rows = {channel.kind: n for channel, n in counts.items() if channel.column == VECTOR}
+    for kind, n in rows.items():
+        kept = store.setting(sentences_key(kind))
+        if kept is not None and n < 2 * kept["of_rows"]:
+            continue
+        chosen = drawn_sentences(table, kind)
+        if chosen:
+            spoken = Mean.of([embedder.embed_texts(chosen)], dimension_of(table))
+            store.set_setting(sentences_key(kind), {**spoken.to_json(), "of_rows": n})
 
 
 def _scalar_indexes(table: Any) -> None:
@@ -170,14 +209,22 @@ def _indexed(table: Any, column: str, config: Any) -> None:
     until_committed(table, lambda: table.create_index(column, config=config))
 
 
-def _approximate(store: Store, ann: Ann | None, *, tune: bool) -> None:
+def _drop_empty(store: Store) -> None:
+    """Drop approximate indexes of columns whose last vector was removed: Lance cannot renew them without rows."""
+    table = store.items
+    for column, name in vector_indexes(table, (VECTOR, TEXT_VECTOR)).items():
+        if not table.count_rows(f"{column} IS NOT NULL"):
+            until_committed(table, partial(table.drop_index, name))
+
+
+def _approximate(store: Store, ann: Ann | None, *, tune: bool, exact_bytes: int) -> None:
     """Build the approximate indexes that policy or caller want; tune those that are new, or all when asked."""
     table = store.items
     there = vector_indexes(table, (VECTOR, TEXT_VECTOR))
-    large = matrix_bytes(census(table), dimension_of(table)) > EXACT_BYTES
+    large = matrix_bytes(census(table), dimension_of(table)) > exact_bytes
     if ann is None and not large and not there:
         return
-    kept = store.setting(ANN_SETTING) or {}
+    kept = {c: settings for c, settings in (store.setting(ANN_SETTING) or {}).items() if c in there}
     for column in (VECTOR, TEXT_VECTOR):
         rows = int(table.count_rows(f"{column} IS NOT NULL"))
         new = rows > 0 and (ann is not None or (large and column not in there))

@@ -1,6 +1,6 @@
 """What is known about the newest version of an index, kept until the version changes.
 
-A search asks for the view first: that costs one look at the table's version (about 0.4 ms), and everything
+A search asks for the view first: that costs one look at the versions of two tables (about 0.4 ms each), and everything
 else (row counts, columns, measured search settings, moments, the matrix) is read again only after a change.
 """
 
@@ -13,9 +13,10 @@ from typing import Any
 
 from mmrank.errors import IndexStoreError
 from mmrank.index.calibrate import SAMPLE_SETTING, Mean, Side, gaps, setting_key
-from mmrank.index.filters import item_columns
+from mmrank.index.filters import check_filter, item_columns
 from mmrank.index.nearest import ANN_SETTING, AnnSettings, vector_indexes
 from mmrank.index.schema import TEXT_VECTOR, VECTOR
+from mmrank.index.sentences import setting_key as sentences_key
 from mmrank.index.snapshot import (
     EXACT_BYTES,
     Channel,
@@ -27,7 +28,11 @@ from mmrank.index.snapshot import (
     vector_batches,
 )
 from mmrank.index.store import Store
-from mmrank.types import Kind
+from mmrank.types import KINDS, Kind
+
+MEAN_DRIFT = 0.01
+"""Where no matrix is in memory, a kept mean may be of up to this share more or fewer rows: such rows move it by about
+as little, and measuring it would read every vector of a large index whenever another process adds a few."""
 
 
 class View:
@@ -39,10 +44,18 @@ class View:
     def __init__(self, store: Store, table: Any, exact_bytes: int) -> None:
         self.table = table
         self.version = int(table.version)
+        self.settings_version = int(store.settings.version)
         self._store = store
         self._exact_bytes = exact_bytes
         self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
+        self._readable: str | None = None
+
+    def check(self, where: str | None) -> None:
+        """Raise `UsageError` for a filter that cannot be read; one asked about twice in a row is looked at once."""
+        if where is not None and where != self._readable:
+            check_filter(self.table, where)
+            self._readable = where
 
     @cached_property
     def dimension(self) -> int:
@@ -83,25 +96,32 @@ class View:
 
     def adopt(self, older: View | None) -> None:
         """Take over an older version's matrix when the vectors in it are the same (an index was built, say)."""
-        if older is not None and older._snapshot is not None:
-            self._snapshot = older._snapshot.carried(self.table)
+        if older is None or older._snapshot is None:
+            return
+        same = older.version == self.version
+        self._snapshot = older._snapshot if same else older._snapshot.carried(self.table)
 
     @cached_property
     def gaps(self) -> dict[Side, dict[Channel, float]]:
         """What calibration takes off, per side of a query and channel.
 
-        From the means that the last build kept; a mean that is missing (a build was killed before it came to that)
-        is measured now from the vectors.
+        From the means that the last build kept; a mean that is missing or of another number of rows (a build was
+        killed, or is at work, before it came to that) is measured now from the vectors.
         """
         means = {channel: self._mean(channel) for channel in self.counts}
         sample = self._store.setting(SAMPLE_SETTING)
-        return gaps(means, None if sample is None else Mean.from_json(sample))
+        kept = {kind: self._store.setting(sentences_key(kind)) for kind in KINDS}
+        spoken = {kind: Mean.from_json(value) for kind, value in kept.items() if value is not None}
+        return gaps(means, None if sample is None else Mean.from_json(sample), spoken)
 
     def _mean(self, channel: Channel) -> Mean:
-        kept = self._store.setting(setting_key(channel))
-        if kept is None:
-            return Mean.of(vector_batches(self.table, channel), self.dimension)
-        return Mean.from_json(kept)
+        kept, rows = self._store.setting(setting_key(channel)), self.counts[channel]
+        off = abs(kept["rows"] - rows) if kept is not None else rows
+        if kept is not None and (off == 0 or (self._snapshot is None and off <= MEAN_DRIFT * rows)):
+            return Mean.from_json(kept)
+        if self._snapshot is not None:
+            return Mean.of([self._snapshot.channels[channel].vectors], self.dimension)
+        return Mean.of(vector_batches(self.table, channel), self.dimension)
 
 
 class Viewer:
@@ -120,9 +140,13 @@ class Viewer:
     def view(self) -> View:
         """The view of the newest version."""
         with self._lock:
-            # One table, not `store.refresh()` of all five: this look is on the path of every search.
-            self._store.items.checkout_latest()
-            if self._view is None or self._view.version != int(self._store.items.version):
+            # Two tables, not `store.refresh()` of all five: this look is on the path of every search. A build writes
+            # means and search settings after the rows, so either may be newer than what is known.
+            items, settings = self._store.items, self._store.settings
+            items.checkout_latest()
+            settings.checkout_latest()
+            now = (int(items.version), int(settings.version))
+            if self._view is None or now != (self._view.version, self._view.settings_version):
                 older, self._view = self._view, None
                 self._view = self._newest()
                 self._view.adopt(older)

@@ -159,3 +159,16 @@ def test_everyday_sentences_are_kept_as_the_model_places_them(cones: Any) -> Non
     index, _ = cones
     kept = Mean.from_json(index._store.setting("mean:queries"))
     np.testing.assert_allclose(kept.vector, ConeEmbedder(DIMENSION).embed_texts(EVERYDAY).mean(axis=0), atol=1e-6)
+
+
+def test_the_form_a_query_was_composed_by_decides_which_gap_holds(cones: Any) -> None:
+    by_side: Any = {"text": {IMAGE: 0.2}, "picture": {IMAGE: 0.6}}
+    query = Query(text="a", image=b"x")
+    found = {form: gap_of(query, by_side, form)[IMAGE] for form in ("image", "text", "sum")}
+    assert found == {"image": 0.6, "text": 0.2, "sum": pytest.approx(0.4)}
+    index, _ = cones
+    alone, composed = (
+        index.search("a red boat", k=5),
+        index.search(Query(text="a red boat", image=b"x"), 5, compose="text"),
+    )
+    assert [(h.id, h.score) for h in composed] == [(h.id, h.score) for h in alone]

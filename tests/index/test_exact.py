@@ -98,3 +98,43 @@ def test_ranked_scores_every_row_it_is_given(monkeypatch: pytest.MonkeyPatch) ->
 def test_nothing_to_search_gives_nothing() -> None:
     empty = np.empty((0, 4), np.float32)
     assert [len(f.positions) for f in best(empty, names, vectors(5, 4, 0), 3)] == [0] * 5
+
+
+@pytest.mark.parametrize("closed", [40_000, exact.BLOCK_ROWS - 3])
+def test_a_filter_that_closes_the_first_rows_neither_spoils_nor_blows_up_a_batch(
+    closed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[int] = []
+    merge = exact._merged
+
+    def watched(scores: np.ndarray, positions: np.ndarray, who: np.ndarray, *rest: np.ndarray) -> object:
+        merged.append(len(who))
+        return merge(scores, positions, who, *rest)
+
+    monkeypatch.setattr(exact, "_merged", watched)
+    matrix, queries = vectors(60_000, 8, 1), vectors(6, 8, 2)
+    allowed = np.arange(60_000) >= closed
+    for found, query in zip(best(matrix, names, queries, 5, allowed=allowed), queries, strict=True):
+        scores = matrix @ query
+        scores[~allowed] = -1
+        assert found.positions.tolist() == np.argsort(-scores)[:5].tolist()
+    assert max(merged, default=0) <= 6 * (5 + exact.MARGIN)
+
+
+def test_rows_in_rising_order_are_merged_by_the_best_of_each_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    merged: list[int] = []
+    merge = exact._merged
+
+    def watched(scores: np.ndarray, positions: np.ndarray, who: np.ndarray, *rest: np.ndarray) -> object:
+        merged.append(len(who))
+        return merge(scores, positions, who, *rest)
+
+    monkeypatch.setattr(exact, "_merged", watched)
+    monkeypatch.setattr(exact, "_faiss", lambda: None)
+    angle = np.linspace(1.5, 0.0, 40_000)
+    matrix = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    query = np.array([1.0, 0.0], np.float32)
+    for found in best(matrix, names, np.stack([query] * 4), 3):
+        assert found.positions.tolist() == reference(matrix, query, 3, np.arange(39_000, 40_000))
+    assert merged
+    assert max(merged) <= 4 * (3 + exact.MARGIN)

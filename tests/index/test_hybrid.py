@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmrank.errors import UsageError
+from mmrank.index import hybrid
 from mmrank.index.index import Index
+from mmrank.index.rows import row_to_item
 from mmrank.index.upkeep import after_build
 from mmrank.types import Query
 
@@ -125,3 +127,27 @@ def test_a_batch_equals_single_searches(index: Index) -> None:
     for mode in ("text", "hybrid"):
         together = index.search_many(texts, k=5, mode=mode)  # type: ignore[arg-type]
         assert [r.ids for r in together] == [index.search(t, k=5, mode=mode).ids for t in texts]  # type: ignore[arg-type]
+
+
+def test_a_tie_over_many_rows_reads_ids_and_scores_and_only_the_wanted_rows_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path / "index")
+    vector = WordHashEmbedder().embed_texts(["same"])[0]
+    put(store, [{"id": f"t{i:03d}", "text": "the same caption", "vector": vector} for i in range(300)][::-1])
+    columns: list[set[str]] = []
+    read = hybrid._matches
+
+    def watched(*given: Any) -> Any:
+        rows = read(*given)
+        columns.append(set(rows[0]))
+        return rows
+
+    made: list[int] = []
+    monkeypatch.setattr(hybrid, "_matches", watched)
+    monkeypatch.setattr(hybrid, "row_to_item", lambda row: made.append(1) or row_to_item(row))
+    found = Index(store, WordHashEmbedder()).search(Query(text="caption", exclude=("t001",)), k=3, mode="text")
+    assert found.ids == ("t000", "t002", "t003")
+    assert [hit.item.text for hit in found] == ["the same caption"] * 3
+    assert columns == [{"id", "_score", "_rowid"}]
+    assert len(made) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from mmrank.embed.base import Embedder
 from mmrank.errors import IndexStoreError, UsageError
+from mmrank.index.calibrate import Mean
 from mmrank.index.index import Index
 from mmrank.media.scan import scan
 from mmrank.types import Query
@@ -100,3 +102,20 @@ def test_a_pipeline_over_two_searches(index: Index) -> None:
     assert len(ranking) == 3
     assert ranking.ids == index.search("a white boat", k=3, kinds=["image"]).ids
     assert [r.stage for r in ranking.records] == ["vector", "rescorer"]
+
+
+def test_pruning_renews_the_means_that_scores_are_calibrated_by(
+    tmp_path: Path, embedder: Embedder, media: Path
+) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name in ("0000.jpg", "0001.jpg", "0002.jpg", "cats.md"):
+        shutil.copy(media / name, folder)
+    index = Index.create(tmp_path / "index", embedder)
+    index.add(scan([folder]))
+    (folder / "0001.jpg").unlink()
+    assert index.add(scan([folder]), prune=True).removed == 1
+    kept = Mean.from_json(index._store.setting("mean:image.vector"))
+    left = [hit.id for hit in index.search("boat", kinds=["image"])]
+    assert kept.rows == len(left) == 2
+    np.testing.assert_allclose(kept.vector, index.vectors(left).mean(axis=0), atol=1e-6)

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mmrank.errors import EmbedderError, UsageError
+from mmrank.index.calibrate import Mean
 from mmrank.index.filters import LANCE_ERRORS
 from mmrank.index.index import Index
-from mmrank.index.snapshot import StaleSnapshotError
+from mmrank.index.snapshot import Channel, StaleSnapshotError
 from mmrank.index.store import Store
 from mmrank.types import Query
 
@@ -261,3 +263,47 @@ def test_deleting_while_others_search(tmp_path: Path) -> None:
     assert not errors
     assert set(sizes) <= set(range(200, 401, 20)), "a search saw half a deletion"
     assert len(index.search_vectors(queries_of(1), 400)[0]) == 200
+
+
+def test_ties_at_the_cut_go_by_id_without_a_matrix_too(either: Index, rows: list[dict[str, Any]]) -> None:
+    for vector in queries_of(8, seed=5):
+        for k in (1, 2, 4):
+            assert list(either.search_vectors(vector[None], k)[0].ids) == brute_force(rows, vector, k)
+
+
+@pytest.mark.parametrize("mode", ["vector", "text", "hybrid"])
+def test_a_query_that_is_no_unicode_costs_itself_only(index: Index, mode: Any) -> None:
+    bad = [Query(text="half \ud83d"), Query(text="red", turns=("\udcff",))]
+    first, good, last = index.search_many([bad[0], "number 3", bad[1]], 3, mode=mode)
+    assert len(good) == 3
+    for ranking in (first, last):
+        assert ranking.outcome == "failed"
+        assert "not valid Unicode" in str(ranking.records[0].error)
+    with pytest.raises(UsageError, match="not valid Unicode"):
+        index.search(bad[0], mode=mode)
+
+
+def test_only_pictures_that_were_encoded_are_counted(index: Index) -> None:
+    query = Query(text="red", image=Image.new("RGB", (8, 8), (200, 10, 10)))
+    counted = {form: index.search(query, compose=form).cost.images_encoded for form in ("text", "image", "sum", None)}
+    assert counted == {"text": 0, "image": 1, "sum": 1, None: 1}
+
+
+def test_settings_written_after_the_rows_by_another_process_are_seen_without_reading_the_matrix_again(
+    tmp_path: Path,
+) -> None:
+    put(new_store(tmp_path / "index"), random_rows(20, kinds=("image", "text")))
+    here, there = Index.open(tmp_path / "index"), Store.open(tmp_path / "index")
+    vector = queries_of(1)
+    before = here.search_vectors(vector, 20)[0]
+    snapshot = here._viewer.view().snapshot()
+    for kind in ("image", "text"):
+        mean = Mean(rows=10, vector=unit(np.ones(DIMENSION)))
+        there.set_setting(f"mean:{kind}.vector", mean.to_json())
+    after = here.search_vectors(vector, 20)[0]
+    assert [h.score for h in after] != [h.score for h in before]
+    assert here._viewer.view().snapshot() is snapshot
+    there.set_setting("mean:text.vector", Mean(rows=7, vector=unit(-np.ones(DIMENSION))).to_json())
+    measured = here._viewer.view().gaps["picture"][Channel("text", "vector")]
+    texts = np.mean([r["vector"] for r in random_rows(20, kinds=("image", "text")) if r["kind"] == "text"], axis=0)
+    assert measured == pytest.approx(float(unit(np.ones(DIMENSION)) @ texts), abs=1e-5), "a mean of other rows was used"

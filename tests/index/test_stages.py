@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,25 @@ def test_wrong_numbers_are_refused(index: Index) -> None:
     for call in (lambda: index.retriever(k=0), lambda: index.rescorer(depth=0)):
         with pytest.raises(UsageError):
             call()
+
+
+def test_a_rescorer_tells_what_its_scores_cost_and_takes_whole_depths_only(index: Index) -> None:
+    ranking = (index.retriever(k=9, mode="text") >> index.rescorer(depth=4))("number 3 of the red ones")
+    assert ranking.records[-1].stage == "rescorer"
+    assert ranking.records[-1].cost.model_calls == 1
+    assert ranking.records[-1].cost.seconds > 0
+    for depth in (2.5, 0, True, "3"):
+        with pytest.raises(UsageError, match="depth"):
+            index.rescorer(depth=depth)  # type: ignore[arg-type]
+
+
+def test_loading_the_model_is_not_the_rescorers_cost(index: Index) -> None:
+    @cache
+    def slow() -> object:
+        time.sleep(0.4)
+        return WordHashEmbedder()
+
+    late = Index(index._store, WordHashEmbedder())
+    late.searcher._embedder = slow  # type: ignore[assignment]
+    found = index.search("number 3 of the red ones", k=4)
+    assert late.rescorer().process([found])[0].records[-1].cost.seconds < 0.4

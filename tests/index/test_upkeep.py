@@ -12,6 +12,7 @@ import pytest
 
 from mmrank.errors import UsageError
 from mmrank.index import upkeep
+from mmrank.index.calibrate import Mean
 from mmrank.index.index import Index
 from mmrank.index.measure import probes, true_reach
 from mmrank.index.nearest import AnnSettings
@@ -114,20 +115,18 @@ def test_stats_are_json_and_true(filled: Store) -> None:
     assert {tuple(i["columns"]) for i in stats["indexes"]} == {("id",), ("content",), ("kind",), ("text",)}
 
 
-def test_the_policy_builds_an_approximate_index_beyond_the_budget(
-    store_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upkeep, "EXACT_BYTES", 400 * 16 * 4 - 1)
+def test_the_policy_builds_an_approximate_index_beyond_the_budget(store_path: Path) -> None:
+    budget = 400 * 16 * 4 - 1
     store = new_store(store_path)
     rows = random_rows(400)
     put(store, rows[:399])
-    assert upkeep.after_build(store, WordHashEmbedder(), changed=399) is None
+    assert upkeep.after_build(store, WordHashEmbedder(), changed=399, exact_bytes=budget) is None
     put(store, rows[399:])
-    found = upkeep.after_build(store, WordHashEmbedder(), changed=1)
+    found = upkeep.after_build(store, WordHashEmbedder(), changed=1, exact_bytes=budget)
     assert found is not None
     assert found >= 0.98
     assert "vector" in indexed(store)
-    assert upkeep.after_build(store, WordHashEmbedder(), changed=0) == found
+    assert upkeep.after_build(store, WordHashEmbedder(), changed=0, exact_bytes=budget) == found
 
 
 @pytest.fixture(params=["hnsw_sq", "ivf_rq"])
@@ -224,3 +223,62 @@ def test_recall_on_thirty_thousand_clustered_vectors(store_path: Path) -> None:
     queries = clustered(50, 64, seed=9, clusters=500)  # from other clusters: far from every stored vector
     found, exact = index.search_vectors(queries, 10), index.search_vectors(queries, 10, exact=True)
     assert np.mean([len(set(a.ids) & set(b.ids)) / 10 for a, b in zip(found, exact, strict=True)]) >= 0.98
+
+
+def test_means_follow_rows_that_are_removed(filled: Store) -> None:
+    index = Index(filled, WordHashEmbedder())
+    upkeep.after_build(filled, WordHashEmbedder(), changed=80)
+    assert filled.setting("mean:image.vector")["rows"] == 20
+    kept = filled.setting("mean:text.vector")
+    removed = index.delete("kind = 'image' AND id IN ('i0', 'i4', 'i8')")
+    assert removed == 3
+    image = Mean.from_json(filled.setting("mean:image.vector"))
+    left = [r["vector"] for r in random_rows(80, kinds=("image", "page", "text", "video"))[12::4]]
+    assert image.rows == 17
+    np.testing.assert_allclose(image.vector, np.mean(left, axis=0), atol=1e-6)
+    assert filled.setting("mean:text.vector") == kept
+
+
+def test_one_probe_and_none_can_be_measured(store_path: Path) -> None:
+    store = new_store(store_path)
+    put(store, random_rows(300))
+    put(store, random_rows(1, kinds=("page",), prefix="p"))
+    index = Index(store, WordHashEmbedder())
+    assert index.optimize(ann="hnsw_sq") is not None
+    assert store.setting("ann")["text_vector"]["recall"] == 1.0
+    assert index.recall(1) is not None
+    for sample in (2.5, 0, True):
+        with pytest.raises(UsageError, match="sample"):
+            index.recall(sample)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ann", ["hnsw_sq", "ivf_rq"])
+def test_an_emptied_column_loses_its_approximate_index(store_path: Path, ann: Any) -> None:
+    store = new_store(store_path)
+    put(store, random_rows(300))
+    put(store, random_rows(300, kinds=("page",), prefix="p"))
+    index = Index(store, WordHashEmbedder())
+    index.optimize(ann=ann)
+    assert {"vector", "text_vector"} <= indexed(store).keys()
+    index.delete("kind = 'page'")
+    assert index.optimize() is not None
+    assert "text_vector" not in indexed(store)
+    assert store.setting("ann").keys() == {"vector"}
+    index.delete("true")
+    assert index.recall() is None
+    assert index.optimize() is None
+    assert "vector" not in indexed(store)
+    assert index.optimize(ann=ann) is None
+    put(store, random_rows(3))
+    upkeep.after_build(store, WordHashEmbedder(), changed=3)
+    assert len(index.search("number", k=9)) == 3
+
+
+def test_the_budget_of_the_index_decides_what_is_approximate(store_path: Path) -> None:
+    store = new_store(store_path)
+    put(store, random_rows(300))
+    assert Index(store, WordHashEmbedder()).optimize() is None
+    assert Index(store, WordHashEmbedder(), exact_bytes=1_000).optimize() is not None
+    other = new_store(store_path.with_name("other"))
+    put(other, random_rows(300))
+    assert upkeep.after_build(other, WordHashEmbedder(), changed=300, exact_bytes=1_000) is not None
