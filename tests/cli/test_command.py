@@ -29,7 +29,7 @@ def outcome(error: BaseException, *arguments: str, cls: type[Command] = Command)
         (IndexStoreError("There is no index at /x."), 1, "There is no index at /x."),
         (MediaError("a.jpg is empty (0 bytes)."), 1, "a.jpg is empty (0 bytes)."),
         (MissingDependencyError("decord2", "decord", "it"), 1, str(MissingDependencyError("decord2", "decord", "it"))),
-        (PermissionError(13, "Permission denied", "/root/x"), 1, "/root/x: Permission denied"),
+        (PermissionError(13, "Permission denied", "/etc/x"), 1, "/etc/x: Permission denied"),
         (OSError("no room"), 1, "no room"),
         (IndexStoreError(), 1, "IndexStoreError"),
     ],
