@@ -27,8 +27,8 @@ class IndexStoreError(MmrankError):
     """An index cannot be opened, read or written, or was built by another embedder."""
 
 
-class RecipeError(MmrankError):
-    """A recipe cannot run with the model it was given, or its prompt file is broken."""
+class NoIndexError(IndexStoreError):
+    """There is no index at the place named, or only one that was begun and never finished."""
 
 
 class MissingDependencyError(MmrankError, ImportError):

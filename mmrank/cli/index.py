@@ -10,7 +10,7 @@ import typer
 from mmrank.cli.command import COULD_NOT
 from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
 from mmrank.cli.output import count, duration, out, print_json, printable, say, stdout_for_json, warn
-from mmrank.errors import IndexStoreError, MediaError, UsageError
+from mmrank.errors import MediaError, NoIndexError, UsageError
 
 if TYPE_CHECKING:
     from mmrank.cli.config import IndexConfig
@@ -173,13 +173,13 @@ def _embedder(settings: IndexConfig) -> Embedder:
 
 
 def _spec_of(address: str) -> str | None:
-    """The model an index was built with, None where there is no index yet."""
+    """The model an index was built with, None where there is no index yet. A damaged one raises."""
     from mmrank.index.store import Store
 
     try:
         return Store.open(address, None).manifest.embedder
-    except IndexStoreError:
-        return None  # not there, or broken: creating it says which, with the reason
+    except NoIndexError:
+        return None
 
 
 def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmrank.embed.base import Embedder
-from mmrank.errors import IndexStoreError
+from mmrank.errors import IndexStoreError, NoIndexError
 from mmrank.index.commit import upsert
 from mmrank.index.filters import LANCE_ERRORS, quoted
 from mmrank.index.manifest import Manifest
@@ -93,7 +93,7 @@ class Store:
         missing = [name for name in found if name not in tables]
         if ITEMS in missing:
             begun = bool(tables)
-            raise IndexStoreError(
+            raise NoIndexError(
                 f"The index at {place} was begun and never finished. Run the command that builds it again."
                 if begun
                 else f"There is no index at {place}. Build one with: mmrank index PATH... --to {place}"
@@ -168,7 +168,7 @@ def _check_folder(folder: Path, *, create: bool) -> None:
     except FileNotFoundError:
         if create:
             return
-        raise IndexStoreError(
+        raise NoIndexError(
             f"There is no index at {folder}: the folder does not exist. "
             f"Build one with: mmrank index PATH... --to {folder}"
         ) from None

@@ -156,3 +156,12 @@ def test_prune_forgets_what_is_gone(run, tmp_path: Path, photos: Path) -> None:
     next(iter(sorted(folder.rglob("*.jpg")))).unlink()
     result = run("index", folder, "--to", tmp_path / "i", "--prune", "--json", *TOY)
     assert json.loads(result.stdout)["removed"] == 1
+
+
+def test_a_damaged_index_is_named_before_any_model_is_looked_for(run, tmp_path: Path, photos: Path) -> None:
+    assert run("index", photos, "--to", tmp_path / "i", *TOY).exit_code == 0
+    shutil.rmtree(tmp_path / "i" / "thumbnails.lance")
+    result = run("index", photos, "--to", tmp_path / "i")
+    assert result.exit_code == 1
+    assert "is damaged" in result.stderr
+    assert "downloaded" not in result.stderr
