@@ -16,6 +16,8 @@ from mmrank.index.calibrate import Mean
 from mmrank.index.index import Index
 from mmrank.index.measure import probes, true_reach
 from mmrank.index.nearest import AnnSettings
+from mmrank.index.options import SearchOptions
+from mmrank.index.search import _source
 from mmrank.index.store import Store
 from mmrank.types import Query
 
@@ -282,3 +284,18 @@ def test_the_budget_of_the_index_decides_what_is_approximate(store_path: Path) -
     other = new_store(store_path.with_name("other"))
     put(other, random_rows(300))
     assert upkeep.after_build(other, WordHashEmbedder(), changed=300, exact_bytes=1_000) is not None
+
+
+def test_an_index_that_misses_too_much_is_passed_over_while_the_matrix_fits(store_path: Path) -> None:
+    store = new_store(store_path)
+    put(store, random_rows(300))
+    index = Index(store, WordHashEmbedder())
+    index.optimize(ann="hnsw_sq")
+
+    def source(exact: bool | None) -> str:
+        view = index._viewer.view()
+        return type(_source(view, view.channels(None), SearchOptions(exact=exact))).__name__
+
+    assert (source(None), source(True)) == ("TableSource", "MatrixSource")
+    store.set_setting("ann", {c: {**v, "recall": 0.5} for c, v in store.setting("ann").items()})
+    assert (source(None), source(False)) == ("MatrixSource", "TableSource")
