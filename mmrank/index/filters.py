@@ -68,6 +68,20 @@ def item_columns(table: Any) -> list[str]:
     return [name for name in table.schema.names if name not in ITEM_HIDDEN]
 
 
+_FAULT = re.compile(r"(?:Schema error|sql parser error|invalid SQL predicate): (.*)")
+_BESIDE = re.compile(r" Valid fields are .*|,? \S+\.rs:\d+:\d+\)?")
+"""Lance's own list of columns (ours follows) and the place in its source."""
+
+
+def _reason(error: Exception) -> str:
+    """What Lance has against a filter, without its wrapping."""
+    text = " ".join(str(error).split())
+    found = _FAULT.search(text)
+    reason = _BESIDE.sub("", found[1] if found else text).rstrip("., ")
+    # The closing bracket that Lance waits for is ours (`whole`); the caller's condition was over before that word.
+    return re.sub(r"^Expected: \), found: (.+?)\)*$", r"\1 cannot stand there", reason)
+
+
 def check_filter(table: Any, where: str | None) -> None:
     """Raise `UsageError` when Lance cannot read this filter to its end; nothing when it can (or there is none).
 
@@ -80,9 +94,8 @@ def check_filter(table: Any, where: str | None) -> None:
         table.search().where(condition).select(["kind"]).limit(1).to_arrow()
     except LANCE_ERRORS as error:
         table.search().select(["kind"]).limit(1).to_arrow()
-        detail = str(error).split("\n", maxsplit=1)[0]
         raise UsageError(
-            f"The filter {where!r} cannot be used: {detail} "
+            f"The filter {where!r} cannot be used: {_reason(error)}. "
             f"A filter is a SQL condition over the columns {', '.join(item_columns(table))}; "
             "for example: kind = 'image' AND uri LIKE '%2024%'."
         ) from error

@@ -93,7 +93,8 @@ class Index:
         """Put Items in by id: new ones are embedded, changed ones again, the rest left alone.
 
         Safe to kill at any moment and run again. The options are those of `mmrank.index.build.add`, and `prune`:
-        afterwards remove what `items`, which must be a Scan, shows to be gone (see `mmrank.index.prune`).
+        afterwards remove what `items`, which must be a Scan, shows to be gone (see `mmrank.index.prune`; a strict
+        build that raises removes nothing).
         """
         census = Census(items) if prune else None
         report = add_items(

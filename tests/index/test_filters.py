@@ -113,3 +113,16 @@ def test_delete_removes_what_the_whole_filter_says(tmp_path: Path) -> None:
     index: Any = Index(store, WordHashEmbedder())
     assert index.delete("id = 'i1' -- OR true") == 1
     assert len(index) == 3
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("prize < 3", r"cannot be used: No field named prize\. A filter"),
+        ("kind = 'a' LIMIT 3", r"cannot be used: LIMIT cannot stand there\."),
+        ("kind = 'a", "Unterminated string literal"),
+    ],
+)
+def test_the_reason_is_said_without_its_wrapping(index: Index, where: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        check_filter(index._store.items, where)
