@@ -38,3 +38,11 @@ class MissingDependencyError(MmrankError, ImportError):
         super().__init__(
             f"{library} is not installed, and {purpose} needs it. Install it with: pip install 'mmrank[{extra}]'"
         )
+
+
+class RecipeError(UsageError):
+    """A recipe cannot be made: an unknown name or part, or a model that cannot do what the recipe needs."""
+
+
+class MllmError(MmrankError):
+    """An MLLM cannot be loaded or reached, or broke its own contract."""
