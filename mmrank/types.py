@@ -213,6 +213,8 @@ class Record:
     appended: int = 0
     retries: int = 0
     error: str | None = None
+    note: str | None = None
+    """What a reader should know although nothing went wrong, such as how far two orders of asking agreed."""
     cost: Cost = Cost()
 
 

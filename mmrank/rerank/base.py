@@ -63,8 +63,12 @@ class Reranker(Stage):
 
     def rank(self, query: str | Query, items: Sequence[Item | str | Path]) -> Ranking:
         """Order some items or files for a query; no index needed. A PDF stands for its pages."""
+        return self.process([self.given(query, items)])[0]
+
+    def given(self, query: str | Query, items: Sequence[Item | str | Path]) -> Ranking:
+        """Some items or files as a Ranking in the order given, every score 0: what `rank` orders."""
         hits = [Hit(item=item, score=0.0, stage="given") for item in _as_items(items)]
-        return self.process([Ranking(query=as_query(query), hits=hits)])[0]
+        return Ranking(query=as_query(query), hits=hits)
 
 
 def _as_items(items: Sequence[Item | str | Path]) -> list[Item]:

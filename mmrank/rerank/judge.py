@@ -1,0 +1,205 @@
+"""The judge: an MLLM that reranks, put together from a rendering, a layout, an ask, a schedule and an aggregator.
+
+The calls of one round run as one batch across all queries of the run, so that a backend can share pictures and
+fill its batches; the rounds of the queries go on side by side until the last plan has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from mmrank.errors import MediaError, MllmError, UsageError
+from mmrank.mllm.base import MLLM
+from mmrank.mllm.prompt import Part, Prompt
+from mmrank.mllm.transcript import Recording
+from mmrank.pipeline import check_depth
+from mmrank.rerank.asks import Ask
+from mmrank.rerank.base import Judgement, Reranker
+from mmrank.rerank.layouts import Layout, Slot, query_kind
+from mmrank.rerank.parts import Answer, Block
+from mmrank.rerank.recipe import Recipe
+from mmrank.rerank.renderings import Renderer
+from mmrank.rerank.schedules import Schedule, agreement, derive_seed
+from mmrank.rerank.slots import candidate_slots, source_slots
+from mmrank.rerank.work import Work
+from mmrank.types import Hit, Query
+
+RENDER_THREADS = 4
+"""Files decoded side by side; Pillow, PDFium and FFmpeg release the interpreter while they work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MllmReranker(Reranker):
+    """A recipe with a model: reorders the first `depth` hits of each Ranking. Made by `mmrank.load_reranker`.
+
+    `layouts`: one per kind of query, ``text`` for kinds not named. `seed` and the query's id decide all shuffles.
+    `deadline`: seconds for one batch of rankings; rounds not begun by then are not asked, and the record says
+    ``partial``. `strict`: raise `MllmError` for the first query that is not judged as asked, instead of a record.
+    """
+
+    recipe: Recipe
+    mllm: MLLM = field(repr=False)
+    layouts: Mapping[str, Layout] = field(repr=False, hash=False)
+    ask: Ask = field(repr=False)
+    schedule: Schedule = field(repr=False)
+    renderer: Renderer = field(repr=False, compare=False)
+    depth: int | None = None
+    warning: str | None = None
+    """What to know before trusting this model on this recipe; None when there is nothing to say."""
+    seed: int = 0
+    deadline: float | None = None
+    strict: bool = False
+    progress: Callable[[int, int], None] | None = field(default=None, repr=False, compare=False)
+    """Called with (questions answered, questions known of so far) after every round."""
+
+    def __post_init__(self) -> None:
+        check_depth(self.depth)
+
+    @property
+    def name(self) -> str:
+        return f"{self.recipe.name}@{self.mllm.spec}"
+
+    def __repr__(self) -> str:
+        return f"load_reranker({self.name!r}, depth={self.depth})"
+
+    def judge(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Judgement]:
+        started = time.monotonic()
+        works = self._rendered(batch)
+        for work in works:
+            self._begin(work)
+        while waiting := [work for work in works if work.live]:
+            if self.deadline is not None and time.monotonic() - started > self.deadline:
+                for work in waiting:
+                    work.stop()
+                break
+            self._round(waiting)
+            if self.progress is not None:
+                done = sum(len(work.answers) for work in works)
+                self.progress(done, done + sum(len(work.waiting) for work in works))
+        judgements = [self._judgement(work) for work in works]
+        if self.strict:
+            _raise_first(batch, judgements)
+        return judgements
+
+    def _judgement(self, work: Work) -> Judgement:
+        agreed = agreement(work.blocks, work.answers)
+        if agreed is not None:
+            work.notes.append(f"both orders agree on {agreed:.0%} of pairs")
+        return work.judgement(self.name, self.recipe.aggregator)
+
+    def _round(self, waiting: Sequence[Work]) -> None:
+        """Ask everything that waits, as one batch, and hand out the answers."""
+        asked = self._prompts(waiting)
+        questions = [(work, block) for work, _ in asked for block in work.waiting]
+        prompts = [prompt for _, prompts in asked for prompt in prompts]
+        try:
+            answers = self.ask.ask(self.mllm, prompts, [block.seed for _, block in questions])
+        except MllmError as error:  # the backend as a whole is gone: every query keeps what it has
+            for work, _ in asked:
+                work.give_up(str(error))
+            return
+        if isinstance(self.mllm, Recording):
+            for (work, block), prompt, answer in zip(questions, prompts, answers, strict=True):
+                self.mllm.note(prompt, _parsed(work.query, block, answer))
+        given = iter(answers)
+        for work, _ in asked:
+            work.receive([next(given) for _ in work.waiting])
+
+    def _prompts(self, waiting: Sequence[Work]) -> list[tuple[Work, list[Prompt]]]:
+        """The prompts of each query's round; a query that this recipe's words are not made for is given up by name."""
+        made: list[tuple[Work, list[Prompt]]] = []
+        for work in waiting:
+            try:
+                made.append((work, [self.prompt(work, block) for block in work.waiting]))
+            except UsageError as error:
+                work.give_up(str(error))
+        return made
+
+    def prompt(self, work: Work, block: Block) -> Prompt:
+        """The prompt that shows a block of a query's slots."""
+        layout = self.layouts.get(query_kind(work.query), self.layouts["text"])
+        shown = [Slot(hit=work.hits[work.slots[slot]], parts=work.parts[slot]) for slot in block.slots]
+        return layout(work.query, work.reference, shown)
+
+    def _rendered(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Work]:
+        """Every query with its slots rendered; what cannot be opened is left out and named.
+
+        A picture's size is known afterwards, its pixels lie in the renderer's bounded cache.
+        """
+        with ThreadPoolExecutor(RENDER_THREADS, thread_name_prefix="render") as pool:
+            return list(pool.map(self._render_one, batch))
+
+    def _render_one(self, given: tuple[Query, Sequence[Hit]]) -> Work:
+        query, hits = given
+        work = Work(query=query, hits=hits)
+        try:
+            reference = self.renderer.query(query)
+        except MediaError as error:
+            work.give_up(f"the query's own picture or video cannot be opened: {error}")
+            return work
+        expand = source_slots if self.recipe.slots == "sources" else candidate_slots
+        work.reference = reference
+        work.notes += reference.warnings
+        rendered: dict[int, tuple[Part, ...]] = {}
+        for position in expand(hits, self.recipe.max_slots):
+            if position not in rendered:
+                rendered[position] = self._render_hit(work, position)
+            parts = rendered[position]
+            if parts:
+                work.slots.append(position)
+                work.parts.append(parts)
+        if not work.slots:
+            work.give_up("none of the candidates can be opened")
+        return work
+
+    def _render_hit(self, work: Work, position: int) -> tuple[Part, ...]:
+        try:
+            rendering = self.renderer.item(work.hits[position])
+            work.notes += rendering.warnings
+            return rendering
+        except MediaError as error:
+            work.faults.append(f"{work.hits[position].id} was not shown to the judge: {error}")
+            return ()
+
+    def works(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> Iterator[tuple[Work, list[Block]]]:
+        """Each query with the blocks of its first round, nothing asked: what `mmrank.rerank.estimate` counts."""
+        for work in self._rendered(batch):
+            self._begin(work)
+            if work.live:
+                yield work, list(work.waiting)
+
+    def _begin(self, work: Work) -> None:
+        if work.slots and not work.broken:
+            scores = [work.hits[position].score for position in work.slots]
+            work.begin(self.schedule.plan(len(work.slots), derive_seed(self.seed, work.query.id), scores))
+
+    def with_depth(self, depth: int | None) -> MllmReranker:
+        """The same judge looking at another number of hits."""
+        return replace(self, depth=depth)
+
+
+def _parsed(query: Query, block: Block, answer: Answer) -> dict[str, object]:
+    """What the transcript keeps of how an answer was read."""
+    return {
+        "query": query.id,
+        "slots": list(block.slots),
+        "variant": block.variant,
+        "order": list(answer.order),
+        "named": answer.named,
+        "scores": list(answer.scores),
+        "status": answer.status,
+        "dropped": answer.dropped,
+        "appended": answer.appended,
+        "retries": answer.retries,
+        "error": answer.error,
+    }
+
+
+def _raise_first(batch: Sequence[tuple[Query, Sequence[Hit]]], judgements: Sequence[Judgement]) -> None:
+    for (query, _), judgement in zip(batch, judgements, strict=True):
+        record = judgement.record
+        if record.status in ("partial", "fell_back", "failed") or record.error:
+            raise MllmError(f"Query {query.id!r} ended as {record.status}: {record.error or 'no cause was kept'}.")
