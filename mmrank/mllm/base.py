@@ -7,7 +7,7 @@ made up, and the other prompts of the batch are not touched by it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from mmrank.mllm.prompt import Prompt
@@ -27,7 +27,9 @@ pair by a prompt of the server's own. attention: which marked spans the query's 
 class Sampling:
     """How text is drawn. Temperature 0 is greedy; every parameter is sent explicitly, none left to a server's default.
 
-    `seed` makes a draw repeatable where the backend can; it is ignored at temperature 0.
+    `seed` makes a draw repeatable where the backend can; it is ignored at temperature 0. `seeds` gives each prompt of
+    a batch its own, in order (empty: `seed` for all), so that two samples of one prompt differ and a draw does not
+    depend on batch mates; a backend reads it through `at`.
     """
 
     max_tokens: int = 256
@@ -37,6 +39,15 @@ class Sampling:
     seed: int = 0
     json: bool = False
     """Ask for a JSON object, where the backend can constrain its output."""
+    seeds: tuple[int, ...] = ()
+
+    def at(self, index: int) -> Sampling:
+        """The sampling of one prompt of a batch, with its own seed.
+
+        >>> Sampling(temperature=0.5, seeds=(7, 8)).at(1)
+        Sampling(max_tokens=256, temperature=0.5, top_p=1.0, top_k=None, seed=8, json=False, seeds=())
+        """
+        return replace(self, seed=self.seeds[index], seeds=()) if self.seeds else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +57,9 @@ class Limits:
     images: int | None = None
     tokens_in: int | None = None
     choices: int | None = None
+    answer_prefix: bool = True
+    """Whether an answer can begin with given words (`Prompt.answer_prefix`). Some servers cannot; a recipe that needs
+    it must look here when it is loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,8 @@ class Generated:
     text: str
     cut: bool = False
     cost: Cost = Cost()
+    shortened: int = 0
+    """Tokens of query and candidate text the backend left out to keep the prompt's `max_tokens_in`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +90,7 @@ class Choices:
 
     logprobs: tuple[float | None, ...]
     cost: Cost = Cost()
+    shortened: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +99,7 @@ class PairScore:
 
     log_odds: float
     cost: Cost = Cost()
+    shortened: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +111,7 @@ class Attended:
 
     scores: Mapping[str, npt.NDArray[np.float32]] = field(repr=False)
     cost: Cost = Cost()
+    shortened: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
