@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-import numpy as np
-
-from mmrank.aggregate import Method, Table, aggregate, order_of
+from mmrank.aggregate import Method, Normalise
+from mmrank.columns import aligned, gather
 from mmrank.errors import UsageError
+from mmrank.fusion_rule import Absent, FusionRule
 from mmrank.pipeline import Stage
 from mmrank.types import Cost, Hit, Ranking, Record, Source
 
@@ -20,20 +20,27 @@ def fuse(
     method: Method = "product",
     *,
     weights: Sequence[float] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
+    normalise: Normalise | None = None,
+    absent: Absent = "floor",
+    epsilon: float | None = None,
     names: Sequence[str] | None = None,
 ) -> Ranking:
     """One Ranking with every item of `rankings`, ordered by their agreement.
 
     Args:
         rankings: lists of the same Query (same id), at least one.
-        method: "product" (default), "combsum", "combmnz", "rrf" or "borda"; see `mmrank.aggregate`.
+        method: "product" (default), "combsum", "combmnz", "weighted_sum", "rrf" or "borda"; what each computes, and
+            what `normalise`, `absent` and `epsilon` mean, stands in `mmrank.fusion_rule.FusionRule`.
         weights: one number per list, 1 by default.
+        groups: list positions from 0, each list in one group, as `mmrank.kin_groups` gives them: the lists of a group
+            are joined by their mean before the groups are fused.
         names: what the lists are called in `hit.sources`; by default the stage of their first hit.
 
-    An item absent from a list counts as that list's floor. A list whose hits were scored by several stages (the head
-    of a reranker, the tail of a retriever) goes in by its ranks, since such scores do not compare.
-    Ties: best rank over the lists, then id.
-    Raises `UsageError` when the lists belong to different queries or the weights do not fit.
+    An item absent from a list counts as that list's floor (see `absent`). A list whose scores do not agree with its
+    order, or were given by several stages (the head of a reranker, the tail of a retriever), goes in by its ranks.
+    Ties: best rank over the lists, then id. A batch fused by `mmrank.run_fusion` ranks each query as this does.
+    Raises `UsageError` when the lists belong to different queries or the settings do not fit them.
 
     >>> from mmrank.types import Item, Query
     >>> q = Query(text="q")
@@ -41,17 +48,26 @@ def fuse(
     >>> fuse([Ranking(query=q, hits=hits), Ranking(query=q, hits=hits)]).ids
     ('a', 'b')
     """
+    rule = FusionRule(
+        method=method, weights=weights, groups=groups, normalise=normalise, absent=absent, epsilon=epsilon
+    )
+    return _fuse(rankings, rule, names)
+
+
+def _fuse(rankings: Sequence[Ranking], rule: FusionRule, names: Sequence[str] | None) -> Ranking:
     _same_query(rankings)
-    labels = _names(rankings, names)
-    ids, scores, ranks = _tables(rankings)
-    fused = aggregate(method, scores, ranks, weights)
-    stage = f"fuse:{method}"
-    sources = _sources(rankings, labels)
+    rule.check(len(rankings))
+    gathered = gather([[ranking] for ranking in rankings])
+    side_by_side = aligned(gathered.lists, len(gathered.items), rule)
+    fused = rule.joined(side_by_side.values, side_by_side.present)
+    order = side_by_side.best_first(fused)
+    stage = f"fuse:{rule.method}"
+    sources = _sources(rankings, _names(rankings, names))
     first = {h.item.id: h for r in reversed(rankings) for h in r}
-    hits = [
-        replace(first[ids[i]].rescored(float(fused[i]), stage), sources=sources[ids[i]])
-        for i in order_of(fused, ranks, ids)
-    ]
+    hits = []
+    for code, score in zip(side_by_side.codes[order].tolist(), fused[order].tolist(), strict=True):
+        item_id = gathered.items[code]
+        hits.append(replace(first[item_id].rescored(score, stage), sources=sources[item_id]))
     return Ranking(query=rankings[0].query, hits=hits, records=_records(rankings))
 
 
@@ -91,20 +107,6 @@ def _names(rankings: Sequence[Ranking], names: Sequence[str] | None) -> list[str
     return [f"{i}:{r.hits[0].stage if r.hits else 'empty'}" for i, r in enumerate(rankings, 1)]
 
 
-def _tables(rankings: Sequence[Ranking]) -> tuple[list[str], Table, Table]:
-    ids = list(dict.fromkeys(h.item.id for r in rankings for h in r))
-    column = {item_id: i for i, item_id in enumerate(ids)}
-    scores = np.full((len(rankings), len(ids)), np.nan)
-    ranks = np.full((len(rankings), len(ids)), np.nan)
-    for row, ranking in enumerate(rankings):
-        comparable = len({hit.stage for hit in ranking}) <= 1 and all(math.isfinite(hit.score) for hit in ranking)
-        for hit in ranking:
-            # Order is the truth: where scores of several stages stand in one list, the ranks stand in for them.
-            scores[row, column[hit.item.id]] = hit.score if comparable else float(len(ranking) - hit.rank)
-            ranks[row, column[hit.item.id]] = hit.rank
-    return ids, scores, ranks
-
-
 def _sources(rankings: Sequence[Ranking], names: Sequence[str]) -> dict[str, tuple[Source, ...]]:
     sources: dict[str, tuple[Source, ...]] = {}
     for name, ranking in zip(names, rankings, strict=True):
@@ -123,21 +125,48 @@ def _records(rankings: Sequence[Ranking]) -> tuple[Record, ...]:
 class Fuse(Stage):
     """Runs branches side by side on the same queries and fuses what they give.
 
+    `method`: one of `fuse`'s, or "merge": round robin with the votes kept (see `merge`), which takes no settings.
+    The settings are `fuse`'s; `groups` are positions of branches. Raises `UsageError` when they do not fit.
+
     >>> from mmrank.pipeline import Cutoff
     >>> Fuse(Cutoff(k=5), Cutoff(k=9), method="rrf")
     Fuse(% 5, % 9, method='rrf')
     """
 
     branches: tuple[Stage, ...]
-    method: Method
-    weights: tuple[float, ...] | None
+    rule: FusionRule | None
+    """None: merge."""
 
-    def __init__(self, *branches: Stage, method: Method = "product", weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        *branches: Stage,
+        method: Method | Literal["merge"] = "product",
+        weights: Sequence[float] | None = None,
+        groups: Sequence[Sequence[int]] | None = None,
+        normalise: Normalise | None = None,
+        absent: Absent = "floor",
+        epsilon: float | None = None,
+    ) -> None:
         if not branches:
             raise UsageError("Fuse was given no branch; write Fuse(a, b).")
+        if method == "merge":
+            if (weights, groups, normalise, absent, epsilon) != (None, None, None, "floor", None):
+                raise UsageError(
+                    'Fuse(..., method="merge") goes round robin and takes no weights, groups or other settings; '
+                    "leave them out."
+                )
+            rule = None
+        else:
+            rule = FusionRule(
+                method=method, weights=weights, groups=groups, normalise=normalise, absent=absent, epsilon=epsilon
+            )
+            rule.check(len(branches))
         object.__setattr__(self, "branches", branches)
-        object.__setattr__(self, "method", method)
-        object.__setattr__(self, "weights", None if weights is None else tuple(weights))
+        object.__setattr__(self, "rule", rule)
+
+    @property
+    def method(self) -> Method | Literal["merge"]:
+        return "merge" if self.rule is None else self.rule.method
 
     @property
     def name(self) -> str:
@@ -149,11 +178,12 @@ class Fuse(Stage):
         fused: list[Ranking] = []
         for of_query in zip(*lists, strict=True):
             start = time.perf_counter()
-            ranking = fuse(of_query, self.method, weights=self.weights, names=names)
+            ranking = merge(of_query, names=names) if self.rule is None else _fuse(of_query, self.rule, names)
             record = Record(stage=self.name, cost=Cost(seconds=time.perf_counter() - start))
             fused.append(ranking.with_hits(ranking.hits, record))
         return fused
 
     def __repr__(self) -> str:
-        weights = "" if self.weights is None else f", weights={self.weights}"
-        return f"Fuse({', '.join(map(repr, self.branches))}, method={self.method!r}{weights})"
+        settings = {"method": self.method} if self.rule is None else self.rule.settings()
+        named = (f"{name}={value!r}" for name, value in settings.items())
+        return f"Fuse({', '.join([*map(repr, self.branches), *named])})"

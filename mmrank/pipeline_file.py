@@ -6,8 +6,9 @@
 
     [[stage]]                            # stages run in the order they stand in
     type = "fuse"
-    method = "rrf"                       # product (default), combsum, combmnz, rrf, borda
+    method = "rrf"                       # product (default), combsum, combmnz, weighted_sum, rrf, borda, merge
     weights = [1.0, 0.5]                 # optional, one per branch
+    groups = [[0], [1]]                  # optional, kin branches as mmrank.kin_groups or mmrank fuse --kin gave them
 
     [[stage.branch]]                     # a branch is a list of stages of its own
     stage = [{ type = "retriever", index = "indexes/photos", k = 200 }]
@@ -18,6 +19,12 @@
     [[stage]]
     type = "cutoff"
     k = 100
+
+    [[stage]]
+    type = "rerank"                      # a recipe with a model
+    judge = "first@Qwen/Qwen3-VL-8B-Instruct"
+    depth = 20
+    options = { window = 10, stride = 5 }
 
     [[stage]]
     type = "object"                      # a Stage of your own, or a function that makes one
@@ -35,11 +42,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from mmrank.aggregate import Method
+from mmrank.aggregate import Method, Normalise
 from mmrank.errors import UsageError
 from mmrank.fusion import Fuse
+from mmrank.fusion_rule import Absent
 from mmrank.pipeline import Cutoff, Pipeline, Stage
 from mmrank.types import Kind
 
@@ -91,16 +99,61 @@ class CutoffConfig(_Config):
         return Cutoff(k=self.k)
 
 
+class RerankConfig(_Config):
+    """`mmrank.load_reranker(...)`: a recipe with a model; the model is loaded when the file is."""
+
+    type: Literal["rerank"]
+    judge: Annotated[str, Field(pattern=r"^[^@]+@.+$")]
+    depth: PositiveInt | None = None
+    form: str | None = None
+    seed: int = 0
+    deadline: float | None = None
+    options: dict[str, Any] | None = None
+
+    def build(self, folder: Path) -> Stage:
+        load = import_module("mmrank.rerank.load").load_reranker
+        stage: Stage = load(
+            self.judge,
+            depth=self.depth,
+            form=self.form,
+            seed=self.seed,
+            deadline=self.deadline,
+            **(self.options or {}),
+        )
+        return stage
+
+
 class FuseConfig(_Config):
     """Branches side by side, fused."""
 
     type: Literal["fuse"]
     branch: Annotated[tuple[BranchConfig, ...], Field(min_length=1)]
-    method: Method = "product"
+    method: Method | Literal["merge"] = "product"
     weights: tuple[float, ...] | None = None
+    groups: tuple[tuple[NonNegativeInt, ...], ...] | None = None
+    normalise: Normalise | None = None
+    absent: Absent = "floor"
+    epsilon: float | None = None
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> FuseConfig:
+        """Checked on branches that stand in for the real ones: nothing is opened for a file that is wrong."""
+        self._fuse(*(Cutoff(k=1) for _ in self.branch))
+        return self
 
     def build(self, folder: Path) -> Stage:
-        return Fuse(*(_chain(b.stage, folder) for b in self.branch), method=self.method, weights=self.weights)
+        return self._fuse(*(_chain(b.stage, folder) for b in self.branch))
+
+    def _fuse(self, *branches: Stage) -> Fuse:
+        return Fuse(
+            *branches,
+            method=self.method,
+            weights=self.weights,
+            groups=self.groups,
+            normalise=self.normalise,
+            absent=self.absent,
+            epsilon=self.epsilon,
+        )
 
 
 class ObjectConfig(_Config):
@@ -124,7 +177,8 @@ class ObjectConfig(_Config):
 
 
 AnyStage = Annotated[
-    RetrieverConfig | RescorerConfig | CutoffConfig | FuseConfig | ObjectConfig, Field(discriminator="type")
+    RetrieverConfig | RescorerConfig | CutoffConfig | RerankConfig | FuseConfig | ObjectConfig,
+    Field(discriminator="type"),
 ]
 
 

@@ -7,6 +7,7 @@ first, whatever their scores say.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class Run:
     def __post_init__(self) -> None:
         if len(set(self.query_ids)) != len(self.query_ids):
             raise UsageError("A query id is in the Run twice; give every query its own id.")
+        if len(set(self.items)) != len(self.items):
+            raise UsageError("An item id is in the Run twice; give every item its own id.")
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -96,7 +99,8 @@ class Run:
     ) -> Run:
         """A similarity matrix of shape (queries, items) as a Run of the best `k` each (all when None).
 
-        Equal scores keep the order of `item_ids`. Raises `UsageError` for a wrong shape or a score that is NaN.
+        Equal scores go by id, so that the order of the columns decides nothing. Raises `UsageError` for a wrong
+        shape, a score that is NaN, or an id that is there twice.
         """
         if scores.shape != (len(query_ids), len(item_ids)):
             raise UsageError(
@@ -106,7 +110,8 @@ class Run:
         if np.isnan(scores).any():
             raise UsageError(f"{int(np.isnan(scores).sum())} scores of the matrix are NaN; a Run needs numbers.")
         depth = len(item_ids) if k is None else min(k, len(item_ids))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        by_id = np.array(sorted(range(len(item_ids)), key=item_ids.__getitem__), dtype=np.int32)
+        order = by_id[np.argsort(-scores[:, by_id], axis=1, kind="stable")[:, :depth]]
         return cls(
             query_ids=tuple(query_ids),
             offsets=np.arange(len(query_ids) + 1, dtype=np.int64) * depth,
@@ -158,18 +163,17 @@ class Run:
         """Read a TREC run: six columns split by tabs or spaces, gzip or not.
 
         Items are ordered by score, highest first; equal scores by the rank column, then the id. When
-        ``<path>.native`` lies beside it, scores come from there. Raises `UsageError` that names the line.
+        ``<path>.native`` lies beside it, scores come from there. Raises `UsageError` that names the line, or the file
+        when it is no text.
         """
         path = Path(path)
         rows: dict[str, dict[str, tuple[float, int]]] = {}
         tag = "mmrank"
-        with _open(path, "rt") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    query_id, item, rank, score, tag = _parse(line, path, number)
-                    if item in rows.setdefault(query_id, {}):
-                        raise UsageError(f"{path}:{number}: item {item!r} is in query {query_id!r} twice.")
-                    rows[query_id][item] = (score, rank)
+        for number, line in _lines(path):
+            query_id, item, rank, score, tag = _parse(line, path, number)
+            if item in rows.setdefault(query_id, {}):
+                raise UsageError(f"{path}:{number}: item {item!r} is in query {query_id!r} twice.")
+            rows[query_id][item] = (score, rank)
         native = _native(Path(f"{path}{NATIVE_SUFFIX}"))
         lists = []
         for query_id, found in rows.items():
@@ -188,7 +192,7 @@ def _parse(line: str, path: Path, number: int) -> tuple[str, str, int, float, st
     query_id, _, item, rank, score, tag = parts
     try:
         value, place = float(score), int(float(rank))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(f"{path}:{number}: rank {rank!r} and score {score!r} must be numbers.") from None
     if np.isnan(value):
         raise UsageError(f"{path}:{number}: the score is NaN; remove the line or give a number.")
@@ -198,8 +202,26 @@ def _parse(line: str, path: Path, number: int) -> tuple[str, str, int, float, st
 def _native(path: Path) -> dict[tuple[str, str], float]:
     if not path.exists():
         return {}
-    with _open(path, "rt") as lines:
-        return {(q, i): float(s) for q, i, s in (line.split() for line in lines if line.strip())}
+    scores: dict[tuple[str, str], float] = {}
+    for number, line in _lines(path):
+        try:
+            query_id, item, score = line.split()
+            scores[query_id, item] = float(score)
+        except ValueError:
+            raise UsageError(
+                f"{path}:{number}: {line.strip()!r} is not a query, an item and a score. The file holds the native "
+                f"scores of {path.name.removesuffix(NATIVE_SUFFIX)}; write that run again, or delete it."
+            ) from None
+    return scores
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The numbered lines of a text file, gzip or not, that are not empty."""
+    try:
+        with _open(path, "rt") as lines:
+            yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} is no TREC run: {error}. Give a text file, or a whole gzip file.") from None
 
 
 def _open(path: Path, mode: str) -> IO[str]:

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrank.errors import UsageError
-from mmrank.fusion import fuse, merge
+from mmrank.fusion import Fuse, fuse, merge
+from mmrank.fusion_rule import METHODS
+from mmrank.pipeline import Cutoff
 from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
 
 QUERY = Query(text="q")
@@ -69,8 +71,51 @@ def test_a_list_scored_by_two_stages_goes_in_by_its_ranks() -> None:
 def test_nothing_is_lost_and_nothing_comes_twice(orders: list[str], cut: int) -> None:
     lists = [ranking(order[cut:]) for order in orders]
     everything = {i for r in lists for i in r.ids}
-    for method in ("rrf", "combsum", "combmnz", "borda", "product"):
-        fused = fuse(lists, method)  # type: ignore[arg-type]
+    for method in METHODS:
+        fused = fuse(lists, method)
         assert set(fused.ids) == everything
         assert len(fused) == len(everything)
     assert set(merge(lists).ids) == everything
+
+
+def test_scores_that_rise_down_the_list_give_way_to_its_order() -> None:
+    assert fuse([ranking("abc", [0.1, 0.9, 0.5])]).ids == ("a", "b", "c")
+
+
+def test_a_kin_list_counts_as_one_voice() -> None:
+    lists = [ranking("abc"), ranking("bca"), ranking("abc")]
+    assert fuse(lists, "combsum").ids == ("a", "b", "c")
+    assert fuse(lists, "combsum", groups=[[0, 2], [1]]).ids == ("b", "a", "c")
+    assert fuse(lists, "combsum", weights=[0.2, 1, 0.2]).ids == ("b", "c", "a")
+
+
+def test_an_item_can_leave_out_the_lists_that_do_not_have_it() -> None:
+    lists = [ranking("abc"), ranking("bd")]
+    assert fuse(lists, "combsum").ids == ("b", "a", "d", "c")
+    assert fuse(lists, "combsum", absent="left_out").hits[0].id == "a"
+
+
+def test_fuse_checks_its_settings_when_it_is_made() -> None:
+    with pytest.raises(UsageError, match="exactly one group"):
+        Fuse(Cutoff(k=1), Cutoff(k=2), groups=[[0]])
+    with pytest.raises(UsageError, match="There are 2 lists and the weights"):
+        Fuse(Cutoff(k=1), Cutoff(k=2), weights=[1.0])
+    for setting in ({"weights": [1.0]}, {"groups": [[0]]}, {"absent": "left_out"}):
+        with pytest.raises(UsageError, match="goes round robin"):
+            Fuse(Cutoff(k=1), method="merge", **setting)  # type: ignore[arg-type]
+
+
+def test_fuse_prints_and_compares_by_what_it_does() -> None:
+    stage = Fuse(Cutoff(k=1), Cutoff(k=2), groups=[[0, 1]], absent="left_out")
+    assert repr(stage) == "Fuse(% 1, % 2, method='product', groups=((0, 1),), absent='left_out')"
+    assert stage == Fuse(Cutoff(k=1), Cutoff(k=2), groups=((0, 1),), absent="left_out")
+    assert hash(stage) != hash(Fuse(Cutoff(k=1), Cutoff(k=2)))
+    assert repr(Fuse(Cutoff(k=1), method="merge")) == "Fuse(% 1, method='merge')"
+    assert Fuse(Cutoff(k=1), method="merge").method == "merge"
+
+
+def test_merge_in_a_pipeline_keeps_the_votes() -> None:
+    (merged,) = Fuse(Cutoff(k=2), Cutoff(k=1), method="merge").process([ranking("abc")])
+    assert merged.ids == ("a", "b")
+    assert [len(hit.sources) for hit in merged] == [2, 1]
+    assert merged.records[-1].stage == "fuse:merge"

@@ -26,10 +26,11 @@ def test_rankings_to_columns_and_back_keep_order_and_scores() -> None:
     assert [h.score for h in rankings[0]] == [0.5, 0.7, 0.7]
 
 
-def test_matrix_keeps_the_best_k_with_ties_in_column_order() -> None:
+def test_matrix_keeps_the_best_k_with_ties_by_id() -> None:
     run = Run.from_matrix(np.array([[0.1, 0.9, 0.9], [0.3, 0.2, 0.1]]), ["q1", "q2"], ["a", "b", "c"], k=2)
     assert run.ids("q1") == ("b", "c")
     assert run.ids("q2") == ("a", "b")
+    assert Run.from_matrix(np.array([[0.9, 0.1, 0.9]]), ["q"], ["c", "a", "b"], k=2).ids("q") == ("b", "c")
 
 
 def test_matrix_of_the_wrong_shape_or_with_nan_is_refused() -> None:
@@ -78,3 +79,23 @@ def test_ids_with_white_space_are_not_written(tmp_path: Path) -> None:
     run = Run.from_matrix(np.zeros((1, 1)), ["two words"], ["a"])
     with pytest.raises(UsageError, match="Percent-encode"):
         run.write(tmp_path / "run")
+
+
+def test_an_id_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="item id is in the Run twice"):
+        Run.from_matrix(np.zeros((1, 2)), ["q"], ["a", "a"])
+    with pytest.raises(UsageError, match="query id is in the Run twice"):
+        Run.from_matrix(np.zeros((2, 1)), ["q", "q"], ["a"])
+
+
+def test_a_file_that_is_no_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "picture").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(UsageError, match="picture is no TREC run"):
+        Run.read(tmp_path / "picture")
+    sample().write(tmp_path / "run.gz")
+    (tmp_path / "half.gz").write_bytes((tmp_path / "run.gz").read_bytes()[:-12])
+    with pytest.raises(UsageError, match="a whole gzip file"):
+        Run.read(tmp_path / "half.gz")
+    (tmp_path / "run.gz.native").write_bytes((tmp_path / "run.gz").read_bytes())
+    with pytest.raises(UsageError, match=r"native:1: .* write that run again, or delete it"):
+        Run.read(tmp_path / "run.gz")
