@@ -9,8 +9,11 @@ import typer
 from mmrank.cli.command import STOPPED, Command, ResumableCommand
 from mmrank.cli.demo import demo
 from mmrank.cli.doctor import doctor
+from mmrank.cli.fuse import fuse
 from mmrank.cli.index import index
 from mmrank.cli.models import models
+from mmrank.cli.recipes import recipes
+from mmrank.cli.rerank import rerank
 from mmrank.cli.search import search
 from mmrank.cli.toybox import toybox
 
@@ -45,7 +48,10 @@ def _front(
 
 app.command(cls=ResumableCommand)(index)
 app.command(cls=Command)(search)
+app.command(cls=Command)(rerank)
+app.command(cls=Command)(fuse)
 app.command(cls=Command)(models)
+app.command(cls=Command)(recipes)
 app.command(cls=Command)(doctor)
 app.command(cls=Command)(demo)
 app.command(cls=Command)(toybox)

@@ -17,6 +17,7 @@ from mmrank.cli.output import complain, count, duration, err, out, print_json, s
 from mmrank.types import Kind, Ranking
 
 if TYPE_CHECKING:
+    from mmrank.cli.demo_judges import Judged
     from mmrank.cli.demo_searches import Wanted
     from mmrank.index.index import Index
     from mmrank.toybox.manifest import ToyQuery
@@ -71,10 +72,11 @@ def demo(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """See it work: index a bundled collection and search it in a dozen ways, offline, in under a minute.
+    """See it work: index a bundled collection, search it in a dozen ways and let a judge reorder, offline, in a minute.
 
     The collection is made up (emoji on coloured grounds), so the right answers are known: a tick marks them.
     """
+    from mmrank.cli.demo_judges import judged, judged_json, print_judged
     from mmrank.cli.demo_searches import dozen
     from mmrank.embed.registry import load_embedder
     from mmrank.toybox.assets import sample_media_folder, sample_queries_file
@@ -93,12 +95,15 @@ def demo(
         for number, answer in enumerate(answers, 1) if not json else ():
             _print(answer, number)
         scores = _measure(indexes, truth, media)
-        page = _write_page(folder, indexes, answers)
+        with err().status("Judging ..."):
+            rulings = judged(indexes, truth, media)
+        page = _write_page(folder, indexes, answers, rulings)
     seconds = time.perf_counter() - started
     if json:
-        print_json(_json(answers, scores, page, folder, seconds))
+        print_json({**_json(answers, scores, page, folder, seconds), "judged": judged_json(rulings)})
     else:
         _print_scores(scores)
+        print_judged(rulings, len(answers) + 1)
         found = sum(answer.rank == 1 for answer in answers)
         out().print(
             f"\n{found} of {len(answers)} searches have the right answer first. All of it took {duration(seconds)}.\n"
@@ -193,7 +198,7 @@ def _print_scores(scores: list[Score]) -> None:
     out().print(table)
 
 
-def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer]) -> Path:
+def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer], rulings: list[Judged]) -> Path:
     from mmrank.cli.html import results_page
     from mmrank.cli.show import show
 
@@ -208,9 +213,23 @@ def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer]) 
         )
         for answer in answers
     ]
+    for ruling in rulings:
+        asked, before, after, right = ruling.example
+        for name, ranking in (("before", before), ("after", after)):
+            searches.append(
+                show(
+                    indexes[asked.kind],
+                    ranking.with_hits(ranking.hits[:ON_PAGE]),
+                    label=f"{ruling.judging.label}: {name} the judge",
+                    conditions=[f"{ruling.judging.recipe}, {ruling.judging.depth} candidates"],
+                    right=frozenset([right]),
+                    seconds=ruling.seconds if name == "after" else None,
+                )
+            )
     intro = (
         "A dozen searches over the toybox: made-up photos, report pages, clips and notes, indexed by a tiny model "
-        "trained on such scenes. The right answer to each is known; a green tick marks it."
+        "trained on such scenes; then queries it gets wrong, before and after a tiny judge put its best hits in order. "
+        "The right answer to each is known; a green tick marks it."
     )
     page = folder / "demo.html"
     page.write_text(results_page(searches, title="mmrank demo", intro=intro), encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmrank.cli.command import COULD_NOT
+from mmrank.cli.judging import DryRun, FormName, Set, Transcript, announce, load_judge, settings, told
 from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
 from mmrank.cli.output import complain, count, duration, err, out, print_json, say, stdout_for_json
 from mmrank.errors import UsageError
@@ -17,6 +18,7 @@ from mmrank.types import Query, Ranking
 
 if TYPE_CHECKING:
     from mmrank.index.index import Index
+    from mmrank.rerank.judge import MllmReranker
 
 
 def search(
@@ -37,6 +39,16 @@ def search(
     compose: Annotated[
         str | None, typer.Option(metavar="FORM", help="How a picture and a text become one query: sum, image or text.")
     ] = None,
+    rerank: Annotated[
+        str | None, typer.Option(metavar="RECIPE@MODEL", help="Let a judge order the best hits; see mmrank recipes.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many hits the judge looks at. Default: the recipe's.")
+    ] = None,
+    set_: Set = None,
+    form: FormName = None,
+    transcript: Transcript = None,
+    dry_run: DryRun = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the hits to a page with thumbnails too.")
     ] = None,
@@ -53,32 +65,54 @@ def search(
     mmrank search photos.index --image ref.jpg
     mmrank search photos.index "the same place at night" --image ref.jpg
     mmrank search photos.index "invoice" --kind page --where "uri LIKE '%2024%'"
+    mmrank search photos.index "two red boats" --rerank yes_no@Qwen/Qwen3-VL-Reranker-8B --depth 50
     """
     from mmrank.cli.hits import asked, ranking_json
     from mmrank.cli.html import results_page
     from mmrank.cli.show import show
 
     query = _query(text, image or (), video)
+    if dry_run and rerank is None:
+        raise UsageError("--dry-run says what a judge would take; name one with --rerank RECIPE@MODEL.")
     if html is not None:
         check_page_path(html)
     with stdout_for_json(json):
         index = _open(directory, mode, device=device, precision=precision, threads=threads)
+        judge = None
+        if rerank is not None:
+            machine = {"device": device, "precision": precision, "threads": threads}
+            judge = load_judge(rerank, depth=depth, form=form, transcript=transcript, **machine, **settings(set_))
         started = time.perf_counter()
-        ranking = index.search(query, k=k, where=where, mode=mode, kinds=kinds_named(kind), compose=compose)
+        wanted = k if judge is None else max(k, judge.depth or k)
+        ranking = index.search(query, k=wanted, where=where, mode=mode, kinds=kinds_named(kind), compose=compose)
+        expected = {} if judge is None else announce(judge, [ranking], always=dry_run)
+        if judge is not None and not dry_run:
+            ranking = _judged(judge, ranking, k)
         seconds = time.perf_counter() - started
         if ranking.outcome == "failed":
             complain(next((record.error for record in ranking.records if record.error), None) or "The search failed.")
             raise typer.Exit(COULD_NOT)
-        if html is not None:
+        if html is not None and not dry_run:
             conditions = [*([f"only {', '.join(kind)}"] if kind else []), *([f"where {where}"] if where else []), mode]
             shown = show(index, ranking, conditions=conditions, seconds=seconds)
             html.write_text(results_page([shown], title=f"{asked(query)}: mmrank"), encoding="utf-8")
+    if dry_run:
+        if json:
+            print_json({"estimate": expected})
+        return
     if json:
         print_json(ranking_json(ranking))
     else:
         _print(ranking, seconds)
     if html is not None:
         say(f"Wrote {html}")
+
+
+def _judged(judge: MllmReranker, ranking: Ranking, k: int) -> Ranking:
+    """The ranking with its head in the judge's order, cut to what was asked for."""
+    with err().status("Judging ..."):
+        judged = judge.process([ranking])[0]
+    return judged.with_hits(judged.hits[:k])
 
 
 def check_page_path(path: Path) -> None:
@@ -122,7 +156,5 @@ def _print(ranking: Ranking, seconds: float) -> None:
         console.print(hits_table(ranking, width=console.width))
     else:
         console.print("Nothing was found. A filter, a kind or rare words may leave nothing to search.")
-    for record in ranking.records:
-        if record.status not in ("ok", "failed"):
-            say(f"{record.stage}: {record.status}" + (f", {record.error}" if record.error else ""))
+    told(ranking)
     say(f"{count(len(ranking), 'hit')} in {duration(seconds)}")
