@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL.Image import Image
 
+from mmrank.devices import choose_device, choose_dtype
 from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, Vectors
 from mmrank.embed.checkpoints import Checkpoint, find_checkpoint
-from mmrank.embed.device import choose_device, choose_dtype
 from mmrank.embed.fingerprint import weights_hash
-from mmrank.embed.hub import quiet
 from mmrank.embed.preprocess import ImagePreprocess
 from mmrank.embed.registry import Spec
 from mmrank.embed.tokens import ChunkTokenizer, TokenIds
 from mmrank.embed.towers import Towers
 from mmrank.embed.vectors import mean_unit, unit_rows
 from mmrank.errors import EmbedderError, MediaError, UsageError
+from mmrank.hub import quiet
 from mmrank.media.load import Loaded
 from mmrank.types import KINDS, Kind
 

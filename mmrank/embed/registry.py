@@ -11,6 +11,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Protocol, cast
 
+from mmrank.bundled import bundled_folder
 from mmrank.embed.base import Embedder
 from mmrank.errors import EmbedderError, UsageError
 from mmrank.types import KINDS, Kind
@@ -115,7 +116,7 @@ def parse_spec(text: str) -> Spec:
             scheme=known.scheme,
             name=known.alias,
             text=known.alias,
-            folder=_asset(known.assets, known.alias),
+            folder=bundled_folder(known.assets, known.alias, EmbedderError),
             known=known,
         )
     if known is not None:
@@ -146,7 +147,7 @@ def load_embedder(
         embedder = load_embedder("open_clip:ViT-B-32/laion2b_s34b_b79k")
         embedder.embed_texts(["a dog on a skateboard"]).shape      # (1, 512)
     """
-    from mmrank.embed.device import set_threads
+    from mmrank.devices import set_threads
 
     parsed = parse_spec(spec)
     set_threads(threads)
@@ -199,14 +200,3 @@ def _unknown(text: str) -> str:
         f"{problem}.{meant} A spec is SCHEME:MODEL (such as {examples}), a folder that begins with "
         f"/, . or ~, or an alias listed by `mmrank models`. Schemes: {', '.join(BACKENDS)}."
     )
-
-
-def _asset(relative: str, alias: str) -> Path:
-    """A folder of the bundled assets: inside the package once installed, beside it in a checkout."""
-    package = Path(str(resources.files("mmrank")))
-    candidates = [package / "assets" / relative, package.parent / "assets" / relative]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    looked = " and ".join(str(candidate) for candidate in candidates)
-    raise EmbedderError(f"The bundled model {alias!r} is not part of this installation (looked in {looked}).")

@@ -1,0 +1,25 @@
+"""Where the files that come with mmrank lie: inside the package once installed, beside it in a checkout."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from mmrank.errors import MmrankError
+
+
+def bundled_folder(relative: str, alias: str, error: type[MmrankError]) -> Path:
+    """The folder `relative` of the bundled assets, of the model known as `alias`.
+
+    Raises `error` when this installation does not have it, and says where it was looked for.
+
+    >>> bundled_folder("models/toybox-clip", "toybox-clip", MmrankError).name
+    'toybox-clip'
+    """
+    package = Path(str(resources.files("mmrank")))
+    candidates = [package / "assets" / relative, package.parent / "assets" / relative]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    looked = " and ".join(str(candidate) for candidate in candidates)
+    raise error(f"The bundled model {alias!r} is not part of this installation (looked in {looked}).")
