@@ -16,19 +16,38 @@ if TYPE_CHECKING:
     from mmrank.errors import EmbedderError as EmbedderError
     from mmrank.errors import IndexStoreError as IndexStoreError
     from mmrank.errors import MediaError as MediaError
+    from mmrank.errors import MllmError as MllmError
     from mmrank.errors import MmrankError as MmrankError
+    from mmrank.errors import RecipeError as RecipeError
     from mmrank.errors import UsageError as UsageError
     from mmrank.fusion import Fuse as Fuse
     from mmrank.fusion import fuse as fuse
     from mmrank.fusion import merge as merge
     from mmrank.index.index import Index as Index
+    from mmrank.kinship import kin_groups as kin_groups
     from mmrank.media.scan import scan as scan
+    from mmrank.mllm.registry import load_mllm as load_mllm
     from mmrank.pipeline import Cutoff as Cutoff
     from mmrank.pipeline import Pipeline as Pipeline
     from mmrank.pipeline import Stage as Stage
     from mmrank.pipeline_file import load_pipeline as load_pipeline
     from mmrank.rerank.base import reranker as reranker
+    from mmrank.rerank.load import load_reranker as load_reranker
+    from mmrank.rerank.vectors import GivenVectors as GivenVectors
+    from mmrank.rerank.vectors import clip_rerank as clip_rerank
+    from mmrank.rerank.vectors import e2rank as e2rank
+    from mmrank.rerank.vectors import f4its as f4its
+    from mmrank.rerank.vectors import f4its_list as f4its_list
+    from mmrank.rerank.vectors import late_interaction as late_interaction
+    from mmrank.rerank.vectors import mmr as mmr
+    from mmrank.rerank.vectors import near_duplicates as near_duplicates
+    from mmrank.rerank.vectors import query_expansion as query_expansion
+    from mmrank.rerank.vectors import rocchio as rocchio
+    from mmrank.rerank.vectors import search_again as search_again
+    from mmrank.rerank.vectors import super_global as super_global
+    from mmrank.rerank.vectors import text_conditioned as text_conditioned
     from mmrank.run import Run as Run
+    from mmrank.run_fusion import fuse_runs as fuse_runs
     from mmrank.types import Cost as Cost
     from mmrank.types import Hit as Hit
     from mmrank.types import Item as Item
@@ -44,25 +63,44 @@ _HOME = {
     "Embedder": "embed.base",
     "EmbedderError": "errors",
     "Fuse": "fusion",
+    "GivenVectors": "rerank.vectors",
     "Hit": "types",
     "Index": "index.index",
     "IndexStoreError": "errors",
     "Item": "types",
     "MediaError": "errors",
+    "MllmError": "errors",
     "MmrankError": "errors",
     "Pipeline": "pipeline",
     "Query": "types",
     "Ranking": "types",
+    "RecipeError": "errors",
     "Record": "types",
     "Run": "run",
     "Stage": "pipeline",
     "UsageError": "errors",
+    "clip_rerank": "rerank.vectors",
+    "e2rank": "rerank.vectors",
+    "f4its": "rerank.vectors",
+    "f4its_list": "rerank.vectors",
     "fuse": "fusion",
+    "fuse_runs": "run_fusion",
+    "kin_groups": "kinship",
+    "late_interaction": "rerank.vectors",
     "load_embedder": "embed.registry",
+    "load_mllm": "mllm.registry",
     "load_pipeline": "pipeline_file",
+    "load_reranker": "rerank.load",
     "merge": "fusion",
+    "mmr": "rerank.vectors",
+    "near_duplicates": "rerank.vectors",
+    "query_expansion": "rerank.vectors",
     "reranker": "rerank.base",
+    "rocchio": "rerank.vectors",
     "scan": "media.scan",
+    "search_again": "rerank.vectors",
+    "super_global": "rerank.vectors",
+    "text_conditioned": "rerank.vectors",
 }
 
 __all__ = [  # noqa: PLE0604 - the names are given by __getattr__

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrank.embed.base import Embedder
+from mmrank.errors import MmrankError
 from mmrank.index import upkeep
 from mmrank.index.build import BATCH_SIZE
 from mmrank.index.build import add as add_items
@@ -20,14 +21,15 @@ from mmrank.index.prune import Census, remove
 from mmrank.index.prune import prune as prune_rows
 from mmrank.index.report import AddReport, ProgressCallback
 from mmrank.index.rows import row_to_item
+from mmrank.index.schema import VECTOR
 from mmrank.index.search import Searcher
 from mmrank.index.snapshot import EXACT_BYTES
-from mmrank.index.sources import by_id, vectors_of
+from mmrank.index.sources import by_id, known, vectors_of
 from mmrank.index.stages import Rescorer, Retriever
 from mmrank.index.store import Store
 from mmrank.index.view import Viewer
 from mmrank.pipeline import as_query
-from mmrank.types import Item, Kind, Query, Ranking
+from mmrank.types import Cost, Item, Kind, Query, Ranking
 
 
 class Index:
@@ -202,6 +204,22 @@ class Index:
         """Stored vectors, float32 (n, dimension), in the order of `ids`. Raises `IndexStoreError` for unknown ids."""
         self._store.refresh()
         return vectors_of(self._store.items, ids)
+
+    def known_vectors(self, ids: Sequence[str]) -> dict[str, Matrix]:
+        """Stored vectors by id, float32 (dimension,); ids that are not in this index are left out."""
+        loaded = self._viewer.view().loaded
+        return dict(known(self._store.items, ids, VECTOR)) if loaded is None else loaded.known(ids)
+
+    def frame_vectors(self, ids: Sequence[str]) -> dict[str, Matrix]:
+        """Unit vectors of videos' frames by id, float32 (frames, dimension); ids without any are left out."""
+        self._store.refresh()
+        return dict(known(self._store.frames, ids, "vectors"))
+
+    def query_vectors(
+        self, queries: Sequence[Query], *, compose: str | None = None
+    ) -> list[tuple[Matrix, Cost] | MmrankError]:
+        """For each Query its unit vector, float32 (dimension,), and what that took, or why it has none."""
+        return self.searcher.query_vectors(queries, compose)
 
     def get(self, ids: Sequence[str]) -> list[Item]:
         """The Items with these ids, in their order. Raises `IndexStoreError` for unknown ids."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from mmrank.embed.base import Embedder
 from mmrank.errors import EmbedderError, IndexStoreError, MmrankError, UsageError
+from mmrank.index.asked import check_unicode, cost_of, embed_queries, vectors_or_errors
 from mmrank.index.calibrate import gap_of
 from mmrank.index.exact import Matrix
 from mmrank.index.filters import LANCE_ERRORS
@@ -80,7 +81,7 @@ class Searcher:
             try:
                 if query.empty:
                     raise UsageError(f"Query {query.id!r} is empty; give it a text, an image or a video.")
-                _check_unicode(query)
+                check_unicode(query)
                 if options.mode != "vector":
                     sought(query)
             except UsageError as error:
@@ -141,18 +142,20 @@ class Searcher:
         from mmrank.compose import query_vectors
 
         embedder = self._embedder()
-        try:
+        if strict:
             return dict(zip(asked, query_vectors(embedder, [*asked.values()], form=options.compose), strict=True))
-        except MmrankError:
-            if strict:
-                raise
         vectors: dict[int, Matrix] = {}
-        for i, query in asked.items():
-            try:
-                vectors[i] = query_vectors(embedder, [query], form=options.compose)[0]
-            except MmrankError as error:
-                failed[i] = error
+        for i, found in zip(asked, vectors_or_errors(embedder, [*asked.values()], options.compose), strict=True):
+            if isinstance(found, MmrankError):
+                failed[i] = found
+            else:
+                vectors[i] = found
         return vectors
+
+    def query_vectors(self, queries: Sequence[Query], form: str | None) -> list[tuple[Matrix, Cost] | MmrankError]:
+        """For each query its vector, float32 (d,), and what that took, or why it has none."""
+        _check_form(form)
+        return embed_queries(self._embedder, queries, form)
 
     def search_vectors(
         self, queries: Sequence[Query], vectors: Matrix, k: int, options: SearchOptions
@@ -269,23 +272,7 @@ def _joined(
 
 
 def _with_embedding(record: Record, query: Query, options: SearchOptions, seconds: float) -> Record:
-    from mmrank.compose.forms import choose_form
-
-    images = len(query.images) if "image" in choose_form(query, options.compose).needs else 0
-    more = Cost(model_calls=1, images_encoded=images, seconds=seconds)
-    return replace(record, calls=1, cost=record.cost + more)
-
-
-def _check_unicode(query: Query) -> None:
-    """Half a surrogate pair (text cut in the middle of one, a badly decoded file) is no text a model or index takes."""
-    for text in (query.text or "", *query.turns):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError(
-                f"The text of query {query.id!r} is not valid Unicode: it has {text[error.start]!r} at position "
-                f"{error.start}. Decode it with the encoding it was written in, or with errors='replace'."
-            ) from error
+    return replace(record, calls=1, cost=record.cost + cost_of(query, options.compose, seconds))
 
 
 def _check_form(name: str | None) -> None:

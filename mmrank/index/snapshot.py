@@ -155,6 +155,20 @@ class Snapshot:
         known = (self.position_of.get(i) for i in ids)
         return np.unique(np.fromiter((p for p in known if p is not None), np.int64))
 
+    def known(self, ids: Iterable[str]) -> dict[str, Matrix]:
+        """Vectors (d,) by id, of `VECTOR`'s channels; ids that are not in the index are left out."""
+        names = [name for name in dict.fromkeys(ids) if name in self.position_of]
+        positions = np.fromiter((self.position_of[name] for name in names), np.int64, len(names))
+        found: dict[str, Matrix] = {}
+        for channel, (vectors, rows) in self.channels.items():
+            if channel.column != VECTOR:
+                continue
+            places = np.searchsorted(rows, positions)
+            mine = np.flatnonzero(places < len(rows))
+            mine = mine[rows[places[mine]] == positions[mine]]
+            found.update(zip((names[i] for i in mine.tolist()), vectors[places[mine]], strict=True))
+        return found
+
     @cached_property
     def _by_row_id(self) -> Positions:
         return np.argsort(self.row_ids, kind="stable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -172,6 +172,31 @@ class TableSource:
 
 def _none() -> Candidates:
     return Candidates(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def known(table: Any, ids: Sequence[str], column: str) -> Iterator[tuple[str, Matrix]]:
+    """Ids with what this vector column holds for them, each id once; ids that are not in the table are left out.
+
+    A column of vectors gives float32 (d,), a column of lists of vectors float32 (n, d).
+    """
+    wanted = list(dict.fromkeys(ids))
+    for start in range(0, len(wanted), ID_CHUNK):
+        condition = one_of("id", wanted[start : start + ID_CHUNK])
+        found = table.search().where(condition).select(["id", column]).to_arrow()
+        if not found.num_rows:
+            continue
+        values = found[column].combine_chunks()
+        if pa.types.is_fixed_size_list(values.type):
+            rows: Iterable[Matrix] = _rows(values)
+        else:
+            ends = np.cumsum(values.value_lengths().to_numpy(zero_copy_only=False))[:-1]
+            rows = np.split(_rows(values.flatten()), ends)
+        yield from zip(found["id"].to_pylist(), rows, strict=True)
+
+
+def _rows(vectors: pa.FixedSizeListArray) -> Matrix:
+    flat: Matrix = vectors.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(-1, vectors.type.list_size)
 
 
 def by_id(table: Any, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:

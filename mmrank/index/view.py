@@ -94,6 +94,11 @@ class View:
                 self._snapshot = Snapshot.load(self.table, self.counts)
             return self._snapshot
 
+    @property
+    def loaded(self) -> Snapshot | None:
+        """The matrix of this version if something has loaded it."""
+        return self._snapshot
+
     def adopt(self, older: View | None) -> None:
         """Take over an older version's matrix when the vectors in it are the same (an index was built, say)."""
         if older is None or older._snapshot is None:

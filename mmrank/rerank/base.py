@@ -55,20 +55,27 @@ class Reranker(Stage):
                 f"Reranker {self.name!r} was given {len(head)} candidates and answered with the order "
                 f"{list(judgement.order)[:20]}; it must name each of 0..{len(head) - 1} once."
             )
-        judged = [self._rescored(head[i], judgement.scores[i]) for i in judgement.order]
+        judged = [
+            self._rescored(head[i], judgement.scores[i], place) for place, i in enumerate(judgement.order, start=1)
+        ]
         return ranking.with_hits([*judged, *tail], judgement.record)
 
-    def _rescored(self, hit: Hit, score: float | None) -> Hit:
-        return hit if score is None else hit.rescored(score, self.name)
+    def _rescored(self, hit: Hit, score: float | None, rank: int) -> Hit:
+        """The hit at its new place; without a new score it keeps the old one."""
+        return hit if score is None else hit.rescored(score, self.name, rank)
 
     def rank(self, query: str | Query, items: Sequence[Item | str | Path]) -> Ranking:
         """Order some items or files for a query; no index needed. A PDF stands for its pages."""
-        return self.process([self.given(query, items)])[0]
+        return self.process([given_ranking(query, items)])[0]
 
-    def given(self, query: str | Query, items: Sequence[Item | str | Path]) -> Ranking:
-        """Some items or files as a Ranking in the order given, every score 0: what `rank` orders."""
-        hits = [Hit(item=item, score=0.0, stage="given") for item in _as_items(items)]
-        return Ranking(query=as_query(query), hits=hits)
+
+def given_ranking(query: str | Query, items: Sequence[Item | str | Path]) -> Ranking:
+    """Some items or files as a Ranking in the order given, every score 0: what `Reranker.rank` orders.
+
+    Raises `UsageError` for a file that cannot be read, and for an item that comes twice.
+    """
+    hits = [Hit(item=item, score=0.0, stage="given") for item in _as_items(items)]
+    return Ranking(query=as_query(query), hits=hits)
 
 
 def _as_items(items: Sequence[Item | str | Path]) -> list[Item]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import TYPE_CHECKING
+from statistics import fmean, linear_regression
+from typing import TYPE_CHECKING, TypeVar
 
+from mmrank.errors import UsageError
+from mmrank.rerank.parts import Block
+from mmrank.rerank.schedules.play import best_first, play
+from mmrank.rerank.slots import expanded
 from mmrank.types import Ranking
 
 if TYPE_CHECKING:
     from mmrank.rerank.judge import MllmReranker
+    from mmrank.rerank.work import Work
+
+T = TypeVar("T")
 
 SAMPLED_QUERIES = 4
-"""Queries whose first prompts are made and counted; the rest are taken to be like them."""
+"""Queries, spread over all, whose prompts are made and counted; the rest are taken to be like them."""
 
-SAMPLED_BLOCKS = 3
-"""Prompts counted of each such query."""
+SAMPLED_BLOCKS = 32
+"""Prompts counted of each such query, spread over its rounds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,35 +39,50 @@ class Estimate:
     seconds: float | None
 
     def __str__(self) -> str:
-        time = "time unknown" if self.seconds is None else f"about {_clock(self.seconds)}"
-        return (
-            f"{self.queries:,} queries: {self.calls:,} calls, {self.tokens_in:,} tokens in, "
-            f"{self.tokens_out:,} out, {self.pictures:,} pictures, {time}"
+        counts = (
+            _count(self.queries, "query", "queries"),
+            _count(self.calls, "call", "calls"),
+            f"{self.tokens_in:,} tokens in",
+            f"{self.tokens_out:,} out",
+            _count(self.pictures, "picture", "pictures"),
+            "time unknown" if self.seconds is None else f"about {_clock(self.seconds)}",
         )
+        return f"{counts[0]}: {', '.join(counts[1:])}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """One prompt: candidates shown, tokens in, tokens out, pictures."""
+
+    shown: int
+    tokens_in: int
+    tokens_out: int
+    pictures: int
 
 
 def estimate(reranker: MllmReranker, rankings: Sequence[Ranking]) -> Estimate:
-    """What `reranker` will take for these rankings. Renders and counts a few prompts; asks the model nothing.
+    """What `reranker` will take for these rankings. Renders and counts some prompts; asks the model nothing about them.
 
-    Calls follow from the schedule (an expected number where it depends on the answers), tokens and pictures from a few
-    real prompts, seconds from the model's speed on this machine (`MLLM.speed`).
+    Calls follow from the schedule: exact where it does not depend on the answers, else an expected number; questions
+    asked again are not in it. Tokens and pictures are those of real prompts, seconds follow from the model's speed on
+    this machine (`MLLM.speed`, measured on made-up prompts when it is first asked for).
     """
-    filled = [ranking for ranking in rankings if ranking.hits]
-    candidates = [len(ranking.hits[: reranker.depth]) for ranking in filled]
-    batch = [(ranking.query, ranking.hits[: reranker.depth]) for ranking in filled[:SAMPLED_QUERIES]]
-    sizes: list[tuple[int, int, int]] = []
-    growth: list[float] = []
-    for (_, hits), (work, blocks) in zip(batch, reranker.works(batch), strict=False):
-        growth.append(len(work.slots) / len(hits))
-        for block in blocks[:SAMPLED_BLOCKS]:
-            prompt = reranker.prompt(work, block)
-            written = reranker.ask.tokens_out(len(block.slots))
-            sizes.append((reranker.mllm.count_tokens(prompt), written, len(prompt.pictures)))
-    slots_per_hit = fmean(growth) if growth else 1.0
-    calls = sum(reranker.schedule.calls(max(1, round(count * slots_per_hit))) for count in candidates)
+    batch = [(ranking.query, ranking.hits[: reranker.depth]) for ranking in rankings if ranking.hits]
+    chosen = _spread(range(len(batch)), SAMPLED_QUERIES)
+    works = dict(zip(chosen, reranker.begun([batch[i] for i in chosen]), strict=True))
+    sizes = [size for work in works.values() for size in _sizes(reranker, work)]
+    slots = [
+        len(expanded(hits, reranker.recipe)) if i not in works else 0 if works[i].broken else len(works[i].slots)
+        for i, (_, hits) in enumerate(batch)
+    ]
+    blocks, shown = _asked(reranker, slots)
+    calls = blocks * reranker.ask.calls
     if not sizes:
         return Estimate(queries=len(rankings), calls=calls, tokens_in=0, tokens_out=0, pictures=0, seconds=None)
-    tokens_in, tokens_out, pictures = (round(calls * fmean(column)) for column in zip(*sizes, strict=True))
+    tokens_in, tokens_out, pictures = (
+        round(reranker.ask.calls * _total([(size.shown, getattr(size, name)) for size in sizes], blocks, shown))
+        for name in ("tokens_in", "tokens_out", "pictures")
+    )
     speed = reranker.mllm.speed()
     seconds = None if speed is None else tokens_in / speed.read + tokens_out / speed.write
     return Estimate(
@@ -70,6 +93,56 @@ def estimate(reranker: MllmReranker, rankings: Sequence[Ranking]) -> Estimate:
         pictures=pictures,
         seconds=seconds,
     )
+
+
+def _asked(reranker: MllmReranker, slots: Sequence[int]) -> tuple[int, float]:
+    """How many blocks queries with so many slots are asked, and how many candidates these show together."""
+    blocks, shown = 0, 0.0
+    for count, times in Counter(slots).items():
+        if calls := reranker.schedule.calls(count):
+            worth = [0.0] * count
+            played = play(reranker.schedule.plan(count, 0, worth), lambda block, worth=worth: best_first(block, worth))  # type: ignore[misc]
+            blocks += times * calls
+            shown += times * calls * fmean(len(block.slots) for block in played.blocks)
+    return blocks, shown
+
+
+def _total(sizes: Sequence[tuple[int, int]], blocks: int, shown: float) -> float:
+    """The sum over all blocks of something that grows with the candidates shown, by a line through the samples."""
+    if len({size for size, _ in sizes}) > 1:
+        slope, base = linear_regression(*zip(*sizes, strict=True))
+    else:
+        slope, base = fmean(value for _, value in sizes) / sizes[0][0], 0.0
+    return max(0.0, base * blocks + slope * shown)
+
+
+def _sizes(reranker: MllmReranker, work: Work) -> list[_Size]:
+    """Prompts of a query, as if every answer kept the previous order."""
+    blocks: list[Block] = []
+    while work.live:
+        blocks += work.waiting
+        work.receive([best_first(block, [0.0] * len(work.slots)) for block in work.waiting])
+    sizes = []
+    for block in _spread(blocks, SAMPLED_BLOCKS):
+        try:
+            prompt = reranker.prompt(work, block)
+        except UsageError as error:  # the words are not made for this query: it will not be asked
+            work.give_up(str(error))
+            return []
+        shown = len(block.slots)
+        tokens = reranker.mllm.count_tokens(prompt)
+        sizes.append(_Size(shown, tokens, reranker.ask.tokens_out(shown), len(prompt.pictures)))
+    return sizes
+
+
+def _spread(things: Sequence[T], most: int) -> list[T]:
+    """At most `most` of them, evenly from first to last."""
+    count = min(most, len(things))
+    return [things[len(things) * i // count] for i in range(count)]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _clock(seconds: float) -> str:

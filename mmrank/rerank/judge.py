@@ -7,23 +7,26 @@ fill its batches; the rounds of the queries go on side by side until the last pl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mmrank.errors import MediaError, MllmError, UsageError
 from mmrank.mllm.base import MLLM
-from mmrank.mllm.prompt import Part, Prompt
+from mmrank.mllm.prompt import ImagePart, Prompt
 from mmrank.mllm.transcript import Recording
 from mmrank.pipeline import check_depth
 from mmrank.rerank.asks import Ask
 from mmrank.rerank.base import Judgement, Reranker
+from mmrank.rerank.forms import Form
 from mmrank.rerank.layouts import Layout, Slot, query_kind
+from mmrank.rerank.limits import check_block, check_prompt
 from mmrank.rerank.parts import Answer, Block
 from mmrank.rerank.recipe import Recipe
-from mmrank.rerank.renderings import Renderer
+from mmrank.rerank.renderings import Renderer, Rendering
 from mmrank.rerank.schedules import Schedule, agreement, derive_seed
-from mmrank.rerank.slots import candidate_slots, source_slots
+from mmrank.rerank.slots import expanded
 from mmrank.rerank.work import Work
 from mmrank.types import Hit, Query
 
@@ -40,12 +43,14 @@ class MllmReranker(Reranker):
     ``partial``. `strict`: raise `MllmError` for the first query that is not judged as asked, instead of a record.
     """
 
-    recipe: Recipe
+    recipe: Recipe = field(hash=False)
     mllm: MLLM = field(repr=False)
     layouts: Mapping[str, Layout] = field(repr=False, hash=False)
     ask: Ask = field(repr=False)
     schedule: Schedule = field(repr=False)
     renderer: Renderer = field(repr=False, compare=False)
+    form: Form | None = field(default=None, repr=False, hash=False)
+    """The checkpoint row by which the recipe was changed."""
     depth: int | None = None
     warning: str | None = None
     """What to know before trusting this model on this recipe; None when there is nothing to say."""
@@ -67,13 +72,11 @@ class MllmReranker(Reranker):
 
     def judge(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Judgement]:
         started = time.monotonic()
-        works = self._rendered(batch)
-        for work in works:
-            self._begin(work)
+        works = self.begun(batch)
         while waiting := [work for work in works if work.live]:
             if self.deadline is not None and time.monotonic() - started > self.deadline:
                 for work in waiting:
-                    work.stop()
+                    work.stop(f"out of time after {self.deadline:g} s")
                 break
             self._round(waiting)
             if self.progress is not None:
@@ -97,42 +100,54 @@ class MllmReranker(Reranker):
         prompts = [prompt for _, prompts in asked for prompt in prompts]
         try:
             answers = self.ask.ask(self.mllm, prompts, [block.seed for _, block in questions])
-        except MllmError as error:  # the backend as a whole is gone: every query keeps what it has
+        except MllmError as error:  # the backend as a whole is gone: every query keeps its previous order
             for work, _ in asked:
                 work.give_up(str(error))
             return
         if isinstance(self.mllm, Recording):
             for (work, block), prompt, answer in zip(questions, prompts, answers, strict=True):
-                self.mllm.note(prompt, _parsed(work.query, block, answer))
+                _note(self.mllm, prompt, _parsed(work.query, block, answer))
         given = iter(answers)
         for work, _ in asked:
             work.receive([next(given) for _ in work.waiting])
 
     def _prompts(self, waiting: Sequence[Work]) -> list[tuple[Work, list[Prompt]]]:
-        """The prompts of each query's round; a query that this recipe's words are not made for is given up by name."""
+        """The prompts of each query's round; a query that cannot be asked in this way is given up, with the reason."""
         made: list[tuple[Work, list[Prompt]]] = []
         for work in waiting:
             try:
-                made.append((work, [self.prompt(work, block) for block in work.waiting]))
+                prompts = [self.prompt(work, block) for block in work.waiting]
+                for prompt in prompts:
+                    check_prompt(self.mllm, prompt)
             except UsageError as error:
                 work.give_up(str(error))
+            else:
+                made.append((work, prompts))
         return made
 
     def prompt(self, work: Work, block: Block) -> Prompt:
         """The prompt that shows a block of a query's slots."""
         layout = self.layouts.get(query_kind(work.query), self.layouts["text"])
-        shown = [Slot(hit=work.hits[work.slots[slot]], parts=work.parts[slot]) for slot in block.slots]
+        positions = [work.slots[slot] for slot in block.slots]
+        shown = [Slot(hit=work.hits[position], parts=work.shown[position]) for position in positions]
         return layout(work.query, work.reference, shown)
 
-    def _rendered(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Work]:
-        """Every query with its slots rendered; what cannot be opened is left out and named.
+    def begun(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Work]:
+        """Every query with its slots rendered and its first round waiting; what cannot be opened is left out and named.
 
         A picture's size is known afterwards, its pixels lie in the renderer's bounded cache.
         """
         with ThreadPoolExecutor(RENDER_THREADS, thread_name_prefix="render") as pool:
-            return list(pool.map(self._render_one, batch))
+            works = list(pool.map(self._opened, batch))
+            wanted = [(work, position) for work in works for position in dict.fromkeys(work.slots)]
+            for (work, position), rendering in zip(wanted, pool.map(self._shown, wanted), strict=True):
+                work.show(position, rendering)
+        for work in works:
+            self._begin(work)
+        return works
 
-    def _render_one(self, given: tuple[Query, Sequence[Hit]]) -> Work:
+    def _opened(self, given: tuple[Query, Sequence[Hit]]) -> Work:
+        """A query with its own pictures opened, and the hits that each slot is to show."""
         query, hits = given
         work = Work(query=query, hits=hits)
         try:
@@ -140,45 +155,45 @@ class MllmReranker(Reranker):
         except MediaError as error:
             work.give_up(f"the query's own picture or video cannot be opened: {error}")
             return work
-        expand = source_slots if self.recipe.slots == "sources" else candidate_slots
         work.reference = reference
         work.notes += reference.warnings
-        rendered: dict[int, tuple[Part, ...]] = {}
-        for position in expand(hits, self.recipe.max_slots):
-            if position not in rendered:
-                rendered[position] = self._render_hit(work, position)
-            parts = rendered[position]
-            if parts:
-                work.slots.append(position)
-                work.parts.append(parts)
-        if not work.slots:
-            work.give_up("none of the candidates can be opened")
+        work.slots = expanded(hits, self.recipe)
         return work
 
-    def _render_hit(self, work: Work, position: int) -> tuple[Part, ...]:
+    def _shown(self, wanted: tuple[Work, int]) -> Rendering | MediaError:
+        work, position = wanted
         try:
             rendering = self.renderer.item(work.hits[position])
-            work.notes += rendering.warnings
-            return rendering
         except MediaError as error:
-            work.faults.append(f"{work.hits[position].id} was not shown to the judge: {error}")
-            return ()
-
-    def works(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> Iterator[tuple[Work, list[Block]]]:
-        """Each query with the blocks of its first round, nothing asked: what `mmrank.rerank.estimate` counts."""
-        for work in self._rendered(batch):
-            self._begin(work)
-            if work.live:
-                yield work, list(work.waiting)
+            return error
+        if self.recipe.layout.kind == "sheet" and [type(part) for part in rendering] != [ImagePart]:
+            return MediaError("a sheet shows each candidate as one picture without words, and it is none")
+        return rendering
 
     def _begin(self, work: Work) -> None:
-        if work.slots and not work.broken:
-            scores = [work.hits[position].score for position in work.slots]
+        """Start the plan over the slots that can be shown."""
+        if work.broken:
+            return
+        if not work.slots:
+            work.give_up("none of the candidates can be shown")
+            return
+        scores = [work.hits[position].score for position in work.slots]
+        try:
+            check_block(self.recipe, self.ask, self.mllm, self.form, self.schedule.largest(len(work.slots)))
             work.begin(self.schedule.plan(len(work.slots), derive_seed(self.seed, work.query.id), scores))
+        except UsageError as error:  # more candidates than one prompt can hold, or scores that cannot be pruned by
+            work.give_up(str(error))
 
     def with_depth(self, depth: int | None) -> MllmReranker:
         """The same judge looking at another number of hits."""
         return replace(self, depth=depth)
+
+
+def _note(recording: Recording, prompt: Prompt, parsed: Mapping[str, object]) -> None:
+    # An ask may send a prompt in other words than it was given (`ChooseOne.prefix`): the calls are in the file, and
+    # only how they were read is not.
+    with suppress(UsageError):
+        recording.note(prompt, parsed)
 
 
 def _parsed(query: Query, block: Block, answer: Answer) -> dict[str, object]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmrank.errors import RecipeError, UsageError
 from mmrank.mllm.base import MLLM
+from mmrank.pipeline import check_depth
 from mmrank.prompts import load_prompt
 from mmrank.prompts.file import QueryKind
-from mmrank.rerank.aggregators import Aggregator
-from mmrank.rerank.asks import Ask, ChooseOne, Permutation, ask_class
+from mmrank.rerank.asks import Ask, ask_class
 from mmrank.rerank.forms import Form, find_form, form_for
 from mmrank.rerank.layouts import Layout, ListLayout, PairLayout, SheetLayout
-from mmrank.rerank.recipe import Recipe, find_recipe, with_options
+from mmrank.rerank.limits import check_block, check_model, check_parts, check_pictures
+from mmrank.rerank.recipe import PART_NAMES, Recipe, find_recipe, with_options
 from mmrank.rerank.render_settings import RenderSettings
 from mmrank.rerank.renderings import Renderer
 from mmrank.rerank.schedules import Schedule
@@ -23,9 +24,6 @@ from mmrank.rerank.schedules import make_schedule as schedule_of
 
 if TYPE_CHECKING:
     from mmrank.rerank.judge import MllmReranker
-
-ORDER_ONLY = (Permutation, ChooseOne)
-"""Asks that answer with an order and no score for each candidate."""
 
 QUERY_KINDS: tuple[QueryKind, ...] = ("text", "composed", "image", "video", "dialogue")
 
@@ -78,34 +76,36 @@ def load_reranker(
     name, at, wanted = spec.partition("@")
     recipe = with_options(find_recipe(name), options) if options else find_recipe(name)
     if form is not None:
-        find_form(form)  # an unknown form is said before gigabytes are loaded
+        find_form(form)
+    _parts(recipe)  # a wrong form or setting is said before gigabytes are loaded
+    depth = recipe.depth if depth is None else depth
+    check_depth(depth)
+    check_deadline(deadline)
     machine = {"device": device, "precision": precision, "threads": threads}
     mllm = _model(spec, wanted if at else "", model, replay, machine)
+    row = find_form(form) if form is not None else form_for(mllm.spec)
+    recipe = formed(recipe, row, options)
+    ask, schedule, rendering = _parts(recipe)
+    check_model(recipe, ask, mllm, row)
+    if depth is not None:
+        most = recipe.max_slots or depth
+        largest = schedule.largest(most if recipe.slots == "sources" else min(most, depth))
+        check_block(recipe, ask, mllm, row, largest)
+        check_pictures(recipe, mllm, largest)
+    layouts: dict[str, Layout] = {kind: make_layout(recipe, kind, row) for kind in QUERY_KINDS}
     if transcript is not None:
         from mmrank.mllm.transcript import Recording
 
         mllm = Recording(mllm, transcript)
-    row = find_form(form) if form is not None else form_for(mllm.spec)
-    recipe = formed(recipe, row, options)
-    ask = make_ask(recipe)
-    ask.check(mllm)
-    if row is not None and row.needs and not set(row.needs) <= mllm.capabilities:
-        raise RecipeError(
-            f"{mllm.spec} has the form {row.name!r}, whose scores need {' and '.join(row.needs)}, and this backend "
-            f"gives {', '.join(sorted(mllm.capabilities))}. {row.warning or ''}".rstrip()
-        )
-    schedule = make_schedule(recipe)
-    check_aggregator(recipe, ask, schedule)
-    renderer = Renderer(render_settings(recipe))
-    check_limits(recipe, schedule, mllm, depth or recipe.depth, row)
     return MllmReranker(
         recipe=recipe,
         mllm=mllm,
-        layouts={kind: make_layout(recipe, kind, row) for kind in QUERY_KINDS},
+        layouts=layouts,
         ask=ask,
         schedule=schedule,
-        renderer=renderer,
-        depth=depth or recipe.depth,
+        renderer=Renderer(rendering),
+        form=row,
+        depth=depth,
         warning="; ".join(words for words in (mllm.warning, row.warning if row else None) if words) or None,
         seed=seed,
         deadline=deadline,
@@ -142,22 +142,33 @@ def formed(recipe: Recipe, form: Form | None, options: Mapping[str, Any]) -> Rec
     """The recipe with a checkpoint's own settings; what the caller named in `options` stays as he named it."""
     if form is None:
         return recipe
-    layout = recipe.layout.model_copy(
+    named = _named(options)
+    layout: dict[str, Any] = {str(key): value for key, value in form.layout.items()}
+    if prompt_key(recipe) in form.prompts:
+        layout["prompt"] = form.prompts[prompt_key(recipe)]
+    if form.instruction and recipe.layout.instruction is None:
+        layout["instruction"] = form.instruction
+    ask_fields = {field.name for field in fields(ask_class(recipe.ask.kind))}
+    ask: dict[str, Any] = {key: value for key, value in form.ask.items() if key in ask_fields}
+    if "pairs" in form.needs and "by" in ask_fields:
+        ask["by"] = "pairs"
+    return recipe.model_copy(
         update={
-            **(
-                {"prompt": form.prompts[key]}
-                if (key := prompt_key(recipe)) in form.prompts and "prompt" not in options
-                else {}
-            ),
-            **({"instruction": form.instruction} if form.instruction and recipe.layout.instruction is None else {}),
-            **{k: v for k, v in form.layout.items() if k not in options},
+            "layout": recipe.layout.model_copy(update=_without(layout, named)),
+            "ask": recipe.ask.model_copy(update=_without(ask, named)),
+            "rendering": {**recipe.rendering, **_without(form.rendering, named)},
         }
     )
-    ask_fields = {field.name for field in fields(ask_class(recipe.ask.kind))}
-    own_ask: dict[str, Any] = {k: v for k, v in form.ask.items() if k in ask_fields and k not in options}
-    ask = recipe.ask.model_copy(update=own_ask) if own_ask else recipe.ask
-    rendering = {**recipe.rendering, **{k: v for k, v in form.rendering.items() if k not in options}}
-    return recipe.model_copy(update={"layout": layout, "ask": ask, "rendering": rendering})
+
+
+def _named(options: Mapping[str, Any]) -> set[str]:
+    """The settings that options name, alone (``cell=64``) or in a table (``layout={"cell": 64}``)."""
+    tables = [value for key, value in options.items() if key in PART_NAMES and isinstance(value, Mapping)]
+    return {*options, *(key for table in tables for key in table)}
+
+
+def _without(settings: Mapping[str, Any], named: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in named}
 
 
 def prompt_key(recipe: Recipe) -> str:
@@ -183,22 +194,17 @@ def make_schedule(recipe: Recipe) -> Schedule:
         raise RecipeError(f"Recipe {recipe.name!r}: {error}") from None
 
 
-def check_aggregator(recipe: Recipe, ask: Ask, schedule: Schedule) -> None:
-    """Raise `RecipeError` for an aggregator that does not exist or cannot read what this ask answers."""
-    try:
-        aggregator = Aggregator(recipe.aggregator.method, recipe.aggregator.settings)
-    except UsageError as error:
-        raise RecipeError(f"Recipe {recipe.name!r}: {error}") from None
-    if schedule.needs_scores and isinstance(ask, ORDER_ONLY):
-        raise RecipeError(
-            f"Recipe {recipe.name!r}: the schedule {schedule.kind!r} needs a score for each candidate, and the ask "
-            f"{ask.name!r} gives an order. Take an ask with scores, such as yes_no, or another schedule."
-        )
-    if schedule.needs_aggregator and aggregator.needs_scores and isinstance(ask, ORDER_ONLY):
-        raise RecipeError(
-            f"Recipe {recipe.name!r}: the aggregator {aggregator.method!r} needs scores, and the ask {ask.name!r} "
-            "gives an order; take borda, kemeny, win_rate, pagerank, bradley_terry, elo or rrf."
-        )
+def check_deadline(deadline: float | None) -> None:
+    """Raise `UsageError` for a deadline that is no number of seconds."""
+    if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, int | float) or deadline <= 0):
+        raise UsageError(f"deadline is {deadline!r}; it must be a number of seconds above 0, or None for no limit.")
+
+
+def _parts(recipe: Recipe) -> tuple[Ask, Schedule, RenderSettings]:
+    """Ask, schedule and rendering, each made and all held against each other."""
+    ask, schedule = make_ask(recipe), make_schedule(recipe)
+    check_parts(recipe, ask, schedule)
+    return ask, schedule, render_settings(recipe)
 
 
 def render_settings(recipe: Recipe) -> RenderSettings:
@@ -224,45 +230,17 @@ def make_layout(recipe: Recipe, kind: QueryKind, form: Form | None) -> Layout:
 
 
 def _made(part: str, recipe: Recipe, kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    if unknown := sorted(set(settings) - set(allowed)):
+        raise RecipeError(
+            f"The {part} of recipe {recipe.name!r} was given {', '.join(unknown)}; it takes {', '.join(allowed)}."
+        )
     try:
         return kind(**settings)
-    except TypeError:
-        allowed = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
-        raise RecipeError(
-            f"The {part} of recipe {recipe.name!r} was given {', '.join(settings)}; it takes {allowed}."
-        ) from None
+    except TypeError:  # a word compared with a number
+        given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        raise RecipeError(f"The {part} of recipe {recipe.name!r} was given {given}; one is not of its type.") from None
     except RecipeError:
         raise
     except UsageError as error:
         raise RecipeError(f"The {part} of recipe {recipe.name!r}: {error}") from None
-
-
-def check_limits(recipe: Recipe, schedule: Schedule, mllm: MLLM, depth: int | None, form: Form | None = None) -> None:
-    """Raise `RecipeError` when a block of this schedule cannot be shown to this model at all."""
-    largest = schedule.largest(recipe.max_slots or depth or 1)
-    if recipe.layout.kind != "pair" and form is not None and form.max_candidates and largest > form.max_candidates:
-        raise RecipeError(
-            f"The recipe {recipe.name!r} would show {largest} candidates in one prompt, and {mllm.spec} was trained on "
-            f"{form.max_candidates} at most; take a smaller window=, size= or depth=."
-        )
-    make_ask(recipe).check(mllm, largest)
-    if recipe.layout.labels == "letters" and largest > 26:
-        raise RecipeError(
-            f"The recipe {recipe.name!r} would show {largest} candidates under letters, and there are 26; "
-            "take a smaller window=, size= or depth=."
-        )
-    pictures = 1 if recipe.layout.kind == "sheet" else largest
-    limit = mllm.limits.images
-    if limit is not None and pictures > limit:
-        raise RecipeError(
-            f"The recipe {recipe.name!r} shows up to {pictures} pictures in one prompt, and {mllm.spec} takes {limit}; "
-            "take a smaller window=, size= or depth=, or start the server with a higher image limit."
-        )
-
-
-def replaced(reranker: MllmReranker, **changes: Any) -> MllmReranker:
-    """A copy of a reranker with other fields; the model is shared.
-
-    deeper = replaced(judge, depth=100)
-    """
-    return replace(reranker, **changes)

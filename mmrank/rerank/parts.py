@@ -35,6 +35,7 @@ class Answer:
     and must not count as a judgement. `scores`: by position within the block, higher = better, None where unknown;
     empty when the ask gives an order only. `status`: ok, repaired, fell_back (nothing could be used), failed.
     `dropped`, `appended`: labels removed as invalid or repeated, and added as missing. `error`: why, when not ok.
+    `shortened`: tokens of data text that were left out of the prompt to keep the model's limit.
     """
 
     order: tuple[int, ...]
@@ -44,6 +45,7 @@ class Answer:
     dropped: int = 0
     appended: int = 0
     retries: int = 0
+    shortened: int = 0
     error: str | None = None
     cost: Cost = Cost()
 

@@ -154,6 +154,7 @@ def with_options(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
     for name in PART_NAMES:
         if name in options:
             raw[name] = _changed(name, raw.get(name, {}), options[name])
+    part_fields(raw)  # an unknown kind is named before its settings are looked for
     for key, value in loose.items():
         part = _part_with(key, raw)
         raw.setdefault(part, {})[key] = value

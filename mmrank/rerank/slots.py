@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mmrank.types import Hit
+
+if TYPE_CHECKING:
+    from mmrank.rerank.recipe import Recipe
+
+
+def expanded(hits: Sequence[Hit], recipe: Recipe) -> list[int]:
+    """The slots of a recipe: for each the position of the hit it shows."""
+    expand = source_slots if recipe.slots == "sources" else candidate_slots
+    return expand(hits, recipe.max_slots)
 
 
 def candidate_slots(hits: Sequence[Hit], max_slots: int | None = None) -> list[int]:

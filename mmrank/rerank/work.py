@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mmrank.errors import MediaError
 from mmrank.mllm.prompt import Part
 from mmrank.rerank.aggregators import aggregate_blocks, blend
 from mmrank.rerank.base import Judgement
 from mmrank.rerank.parts import Answer, Block, Plan, Round
 from mmrank.rerank.recipe import AggregatorPart
+from mmrank.rerank.renderings import Rendering
+from mmrank.rerank.slots import collapse
 from mmrank.types import STATUSES, Cost, Hit, Query, Record, Status
 
-MAX_ERRORS = 3
-"""Different causes that one record spells out; the rest are counted."""
+MAX_SPELT = 3
+"""Different causes, and different notes, that one record spells out; the rest are counted."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Work:
     """A query, the hits to be judged, and the state of its plan.
 
-    `slots`: for each slot the position of the hit it shows. `parts`: for each slot its rendering.
-    `faults`: what went wrong before any call, by hit: these hits are not shown and stay behind.
+    `slots`: for each slot the position of the hit it shows. `shown`: the rendering of a hit by its position.
+    `faults`: what went wrong before any call, by hit: these hits are not shown and stay behind. `order`: of all slots,
+    when the plan gave one. `late`, `broken`: why it was cut short, or cannot go on.
     """
 
     query: Query
     hits: Sequence[Hit]
     slots: list[int] = field(default_factory=list)
-    parts: list[tuple[Part, ...]] = field(default_factory=list)
+    shown: dict[int, tuple[Part, ...]] = field(default_factory=dict)
     reference: tuple[Part, ...] = ()
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -36,8 +41,20 @@ class Work:
     blocks: list[Block] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     order: Sequence[int] | None = None
-    late: bool = False
+    late: str | None = None
     broken: str | None = None
+
+    def show(self, position: int, rendering: Rendering | MediaError) -> None:
+        """Take how a hit looks, or why it cannot be shown: then it has no slots."""
+        item = self.hits[position].item
+        if isinstance(rendering, MediaError):
+            # A fault that names the file is not told the id too, which is mostly the same.
+            who = "not shown to the judge" if item.uri and item.uri in str(rendering) else f"{item.id} was not shown"
+            self.faults.append(f"{who}: {rendering}")
+            self.slots = [slot for slot in self.slots if slot != position]
+        else:
+            self.notes += [f"{item.id}: {warning}" for warning in rendering.warnings]
+            self.shown[position] = rendering
 
     def begin(self, plan: Plan) -> None:
         """Start the plan: its first round waits to be asked."""
@@ -50,19 +67,20 @@ class Work:
         self.answers += answers
         self._advance(answers)
 
-    def stop(self) -> None:
+    def stop(self, why: str) -> None:
         """Out of time: the plan says what it knows so far."""
-        self.late = True
+        self.late = f"{why}; {len(self.answers)} questions had been answered"
         self.waiting = ()
-        if self.plan is None:
+        plan, self.plan = self.plan, None
+        if plan is None:
             return
         try:
-            self.plan.throw(TimeoutError())
+            plan.throw(TimeoutError())
         except StopIteration as end:
             self.order = end.value
         except TimeoutError:
             pass  # the plan holds no order of its own: the aggregator makes one of what was answered
-        self.plan = None
+        plan.close()
 
     def give_up(self, why: str) -> None:
         """The judge cannot go on with this query."""
@@ -89,7 +107,8 @@ class Work:
     @property
     def status(self) -> Status:
         """What all answers together come to."""
-        if self.broken or not self.slots or (self.answers and not any(_usable(answer) for answer in self.answers)):
+        nothing = not any(usable(answer) for answer in self.answers)
+        if self.broken or not self.slots or (nothing and (self.answers or self.late)):
             return "fell_back"
         if self.late:
             return "partial"
@@ -98,13 +117,13 @@ class Work:
 
     def record(self, stage: str) -> Record:
         """What was done to this query."""
-        causes = [*([self.broken] if self.broken else []), *self.faults]
-        causes += [answer.error for answer in self.answers if answer.error and answer.status in ("fell_back", "failed")]
-        different = list(dict.fromkeys(causes))
-        error = "; ".join(different[:MAX_ERRORS])
-        if len(different) > MAX_ERRORS:
-            error += f"; and {len(different) - MAX_ERRORS} more"
+        causes = [*filter(None, (self.broken, self.late)), *self.faults]
+        causes += [answer.error for answer in self.answers if answer.error and not usable(answer)]
         cost = sum((answer.cost for answer in self.answers), Cost())
+        left_out = sum(answer.shortened for answer in self.answers)
+        notes = [*self.notes]
+        if left_out:
+            notes.append(f"{left_out} tokens of text were left out to keep the model's limit")
         return Record(
             stage=stage,
             status=self.status,
@@ -112,57 +131,79 @@ class Work:
             dropped=sum(answer.dropped for answer in self.answers),
             appended=sum(answer.appended for answer in self.answers),
             retries=sum(answer.retries for answer in self.answers),
-            error=error or None,
-            note="; ".join(dict.fromkeys(self.notes)) or None,
+            error=_spelt(causes),
+            note=_spelt(notes),
             cost=cost,
         )
 
     def judgement(self, stage: str, aggregator: AggregatorPart) -> Judgement:
-        """The final order of the hits: the judged first, then those never judged in their previous order."""
-        record = self.record(stage)
+        """The final order of the hits, those without a place in the judge's order behind in their previous order."""
         count = len(self.hits)
-        if record.status == "fell_back":
-            return Judgement(order=range(count), scores=[None] * count, record=record)
+        if self.status == "fell_back":
+            return Judgement(order=range(count), scores=[None] * count, record=self.record(stage))
         order, scores = self._judged(aggregator)
-        rest = [position for position in range(count) if position not in scores]
-        judged = [position for position in order if position in scores]
-        return Judgement(order=[*judged, *rest], scores=[scores.get(i) for i in range(count)], record=record)
+        if aggregator.blend is not None:
+            order, scores = self._blended(order, scores, aggregator.blend)
+        rest = [position for position in range(count) if position not in set(order)]
+        # The record comes last: making the order may have left a note for it.
+        return Judgement(order=[*order, *rest], scores=[scores.get(i) for i in range(count)], record=self.record(stage))
 
     def _judged(self, aggregator: AggregatorPart) -> tuple[list[int], dict[int, float]]:
-        """Hits in the judge's order, with a score for each that was judged.
+        """Hits in the judge's order, and a score for each that was judged.
 
-        An order without scores of its own gets its length, length - 1, ...: scores that keep the order.
+        An order of the plan's own keeps hits that were never asked about at their place (a window that did not get
+        there in time), without a score; one that an aggregator makes holds only what was judged.
         """
-        result = None
-        if self.order is None or all(len(block.slots) == 1 for block in self.blocks):
-            result = aggregate_blocks(
+        if self.order is None:
+            made = aggregate_blocks(
                 aggregator.method, self.blocks, self.answers, len(self.slots), **aggregator.settings
             )
-            self.notes += [result.note] if result.note else []
-        native = {} if result is None else {i: s for i, s in enumerate(result.scores) if s is not None}
-        if self.order is None and result is not None:
-            shown = [slot for slot in result.order if slot in native]
+            self.notes += [made.note] if made.note else []
+            known = {slot: score for slot, score in enumerate(made.scores) if score is not None}
+            order = [slot for slot in made.order if slot in known]
         else:
-            asked = {slot for block in self.blocks for slot in block.slots}
-            shown = [slot for slot in self.order or () if slot in (native or asked)]
-        hits: dict[int, float] = {}
-        for place, slot in enumerate(shown):
-            hits.setdefault(self.slots[slot], native.get(slot, float(len(shown) - place)))
-        order = list(hits)
-        return self._blended(order, hits, aggregator.blend) if aggregator.blend is not None else (order, hits)
+            order, known = list(self.order), self._place_scores(self.order)
+        scores: dict[int, float] = {}
+        for slot in order:
+            if slot in known:
+                scores.setdefault(self.slots[slot], known[slot])
+        return collapse(order, self.slots), scores
+
+    def _place_scores(self, order: Sequence[int]) -> dict[int, float]:
+        """Scores by slot for an order of the plan's own: its length for the first, one less for the next, ...
+
+        Where one answer scored all slots, its scores are taken as they are.
+        """
+        said = [(b, a) for b, a in zip(self.blocks, self.answers, strict=True) if usable(a)]
+        if len(self.blocks) == len(said) == 1 and len(said[0][0].slots) == len(self.slots):
+            block, answer = said[0]
+            own = {slot: s for slot, s in zip(block.slots, answer.scores, strict=False) if s is not None}
+            if len(own) == len(self.slots):
+                return own
+        asked = {slot for block, _ in said for slot in block.slots}
+        return {slot: float(len(order) - place) for place, slot in enumerate(order) if slot in asked}
 
     def _blended(self, order: list[int], scores: dict[int, float], share: float) -> tuple[list[int], dict[int, float]]:
-        """Judge and first stage mixed over the judged hits."""
-        mixed = blend(
-            range(len(order)), [scores[position] for position in order], [self.hits[i].score for i in order], share
-        )
-        return [order[i] for i in mixed.order], {
-            order[i]: score for i in mixed.order if (score := mixed.scores[i]) is not None
-        }
+        """Judge and first stage mixed over the judged hits, which trade places among themselves."""
+        judged = [position for position in order if position in scores]
+        first = [self.hits[position].score for position in judged]
+        if not all(map(math.isfinite, first)):
+            self.notes.append("not blended: the first stage's scores are not all finite numbers")
+            return order, scores
+        mixed = blend(range(len(judged)), [scores[position] for position in judged], first, share)
+        places = iter(mixed.order)
+        ordered = [judged[next(places)] if position in scores else position for position in order]
+        return ordered, {judged[i]: score for i, score in enumerate(mixed.scores) if score is not None}
 
-    def _pairs(self) -> list[tuple[Block, Answer]]:
-        return list(zip(self.blocks, self.answers, strict=True))
 
-
-def _usable(answer: Answer) -> bool:
+def usable(answer: Answer) -> bool:
+    """Whether anything in the answer is the model's own; what fell back or failed leaves everything as it was."""
     return answer.status not in ("fell_back", "failed")
+
+
+def _spelt(sentences: Sequence[str]) -> str | None:
+    """The first few different ones, and how many more there are."""
+    different = list(dict.fromkeys(sentences))
+    words = "; ".join(different[:MAX_SPELT])
+    more = f"; and {len(different) - MAX_SPELT} more" if len(different) > MAX_SPELT else ""
+    return (words + more) or None

@@ -52,7 +52,7 @@ def ask_class(kind: str) -> type[Ask]:
     """The ask a recipe calls `kind`. Raises `RecipeError` for a name that is none.
 
     >>> ask_class("yes_no")(n_retries=0)
-    YesNo(n_retries=0, positive='yes', negative='no')
+    YesNo(n_retries=0, positive='yes', negative='no', by=None)
     """
     if kind in ASKS:
         return ASKS[kind]

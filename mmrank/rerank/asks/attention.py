@@ -49,6 +49,10 @@ class Attention(Ask):
     def needs(self) -> frozenset[Capability]:
         return frozenset({"attention"})
 
+    @property
+    def calls(self) -> int:
+        return 2 if self.calibrate else 1
+
     def ask(self, mllm: MLLM, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Answer]:
         self.check(mllm)
         for prompt in prompts:

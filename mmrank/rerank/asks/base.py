@@ -67,6 +67,11 @@ class Ask(ABC):
         """About how many tokens the model writes for a prompt with this many labels; 1 when it only scores."""
         return 1
 
+    @property
+    def calls(self) -> int:
+        """Calls of the model that one prompt takes, retries apart."""
+        return 1
+
     def max_labels(self, mllm: MLLM) -> int | None:
         """The most labels one prompt may have with this model; None: no limit known."""
         return None
@@ -193,6 +198,7 @@ class _State:
         self.again = False
         self.cost = Cost()
         self.retries = 0
+        self.shortened = 0
 
     def take(
         self,
@@ -207,6 +213,8 @@ class _State:
             self.retries += result.retries
             self.error, self.status, self.unread, self.again = result.error, "failed", False, result.retry
             return
+        self.retries += result.retries
+        self.shortened = result.shortened
         found = read(prompt, result)
         if isinstance(found, Unusable):
             self.error, self.status, self.unread, self.again = found.error, found.status, True, found.again
@@ -215,7 +223,7 @@ class _State:
 
     def answer(self, prompt: Prompt, scored: bool) -> Answer:
         if self.read is not None:
-            return replace(self.read, cost=self.cost, retries=self.retries)
+            return replace(self.read, cost=self.cost, retries=self.retries, shortened=self.shortened)
         count = len(labels_of(prompt))
         return Answer(
             order=tuple(range(count)),

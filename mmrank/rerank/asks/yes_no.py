@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from mmrank.errors import RecipeError
 from mmrank.mllm.base import MLLM, Capability, Choices, PairScore
@@ -33,8 +33,9 @@ class YesNo(Ask):
     sigmoid (`probability`) is the yes probability. Both must be single tokens of the model at that place.
 
     A model that gives scores of pairs but no log-probabilities (a server's ``/score``) is asked for those: its own
-    prompt form then counts, and `positive` and `negative` are not used. A missing log-probability makes the answer
-    ``failed`` with the score unknown, never 0.
+    prompt form then counts, and `positive` and `negative` are not used. `by`: "choices" or "pairs" where a model gives
+    both and only one is right (a checkpoint whose vocabulary head was replaced by a scoring head). A missing
+    log-probability makes the answer ``failed`` with the score unknown, never 0.
 
     >>> YesNo(positive="True", negative="False").negative
     'False'
@@ -43,9 +44,12 @@ class YesNo(Ask):
     name: ClassVar[str] = "yes_no"
     positive: str = "yes"
     negative: str = "no"
+    by: Literal["choices", "pairs"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.by not in (None, "choices", "pairs"):
+            raise RecipeError(f"The ask 'yes_no' was given by={self.by!r}; it must be choices or pairs, or left out.")
         if not self.positive or not self.negative or self.positive == self.negative:
             raise RecipeError(
                 f"The ask 'yes_no' was given positive={self.positive!r} and negative={self.negative!r}; "
@@ -54,11 +58,11 @@ class YesNo(Ask):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        return frozenset({"choices", "pairs"})
+        return frozenset({"choices", "pairs"} if self.by is None else {self.by})
 
     def ask(self, mllm: MLLM, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Answer]:
         self.check(mllm)
-        if "choices" in mllm.capabilities:
+        if self.by != "pairs" and "choices" in mllm.capabilities:
             tokens = (self.positive, self.negative)
             return ask_until_read(
                 prompts,

@@ -58,6 +58,8 @@ class BothOrders:
         except StopIteration as stop:
             order: Sequence[int] | None = stop.value
             return order
+        except TimeoutError as late:
+            return _order_so_far(inner, late)
 
     def calls(self, slots: int) -> int:
         return 2 * self.inner.calls(slots)
@@ -67,6 +69,16 @@ class BothOrders:
 
     def largest(self, slots: int) -> int:
         return self.inner.largest(slots)
+
+
+def _order_so_far(inner: Plan, late: TimeoutError) -> Sequence[int] | None:
+    """What the inner plan makes of running out of time; raises `late` when it has no order of its own."""
+    try:
+        inner.throw(late)
+    except StopIteration as stop:
+        order: Sequence[int] | None = stop.value
+        return order
+    raise late
 
 
 def _both(block: Block, seed: int) -> tuple[Block, Block]:

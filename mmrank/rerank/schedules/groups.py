@@ -28,7 +28,7 @@ class Groups:
     size: int = 20
     epochs: int = 2
     kind: ClassVar[str] = "groups"
-    needs_scores: ClassVar[bool] = True
+    needs_scores: ClassVar[bool] = False  # orders of groups aggregate too (borda, win rate)
     needs_aggregator: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar, Literal, TypeAlias, get_args
@@ -26,7 +27,8 @@ class Pairs:
     `method`: ``all`` asks every pair in one round and leaves the order to an aggregator (win rate); ``bubble`` and
     ``heap`` find the best `top_k` (all when None) and return the order. No duel is asked twice for a query, and duels
     that do not wait for each other share a round. Behind the best `top_k`, ``bubble`` leaves the rest as its passes
-    left them, ``heap`` in previous order.
+    left them, ``heap`` in previous order. A `TimeoutError` thrown into a sorting plan ends it with the order so far:
+    ``heap`` puts those it has drawn first.
 
     >>> Pairs(method="all").calls(10)
     90
@@ -67,7 +69,10 @@ class Pairs:
                 return order
             duels = table.unknown(duels)
             if duels:
-                answers = yield _in_both_orders(duels, seed)
+                try:
+                    answers = yield _in_both_orders(duels, seed)
+                except TimeoutError as late:
+                    return _order_so_far(sort, late)
                 table.enter(duels, answers)
 
     def calls(self, slots: int) -> int:
@@ -113,6 +118,16 @@ class Table:
         return (high if self._won[high, low] >= 0.5 else low) == a
 
 
+def _order_so_far(sort: Duels, late: TimeoutError) -> list[int]:
+    """What a sort that waits for its duels answers when there is no time for them."""
+    try:
+        sort.throw(late)
+    except StopIteration as stop:
+        order: list[int] = stop.value
+        return order
+    raise late
+
+
 def _sorted(duel: Duel) -> Duel:
     return (min(duel), max(duel))
 
@@ -128,7 +143,10 @@ def _bubble(slots: int, top: int, table: Table) -> Duels:
     last_step = max((slots - 2 - done + 2 * done for done in range(top)), default=-1)
     for step in range(last_step + 1):
         places = [place for done in range(top) if done < (place := slots - 1 - step + 2 * done) < slots]
-        yield [(order[place - 1], order[place]) for place in places]
+        try:
+            yield [(order[place - 1], order[place]) for place in places]
+        except TimeoutError:
+            return order
         for place in places:
             if table.better(order[place], order[place - 1]):
                 order[place - 1], order[place] = order[place], order[place - 1]
@@ -137,13 +155,17 @@ def _bubble(slots: int, top: int, table: Table) -> Duels:
 
 def _heap(slots: int, top: int, table: Table) -> Duels:
     """Heap selection. Nodes of one level have no slot in common below them, so they sink side by side."""
-    heap = list(range(slots))
-    level = slots.bit_length() - 1
-    while level >= 0:
-        nodes = range((1 << level) - 1, min((2 << level) - 1, slots))
-        yield from _side_by_side([_sink(heap, node, table) for node in nodes])
-        level -= 1
     best: list[int] = []
+    with suppress(TimeoutError):  # out of time: what was drawn so far stands first
+        yield from _drawn(list(range(slots)), top, table, best)
+    return best + [slot for slot in range(slots) if slot not in set(best)]
+
+
+def _drawn(heap: list[int], top: int, table: Table, best: list[int]) -> Generator[list[Duel], None, None]:
+    """Build the heap, then draw from it into `best` until that holds `top`."""
+    for level in range(len(heap).bit_length() - 1, -1, -1):
+        nodes = range((1 << level) - 1, min((2 << level) - 1, len(heap)))
+        yield from _side_by_side([_sink(heap, node, table) for node in nodes])
     while heap and len(best) < top:
         best.append(heap[0])
         last = heap.pop()
@@ -151,7 +173,6 @@ def _heap(slots: int, top: int, table: Table) -> Duels:
             heap[0] = last
             if len(best) < top:
                 yield from _side_by_side([_sink(heap, 0, table)])
-    return best + [slot for slot in range(slots) if slot not in set(best)]
 
 
 def _side_by_side(sifts: list[Sift]) -> Generator[list[Duel], None, None]:

@@ -49,7 +49,8 @@ class Sliding:
 
     The best `window - stride` of each window are carried into the next. It stops after the window that begins at 0;
     that last window is shorter when the windows do not fit the list evenly (as in the authors' code). `passes`: how
-    often the whole walk is made. Every window waits for the one before it: one block a round.
+    often the whole walk is made. Every window waits for the one before it: one block a round. A `TimeoutError` thrown
+    into the plan ends it with the order so far.
 
     >>> Sliding(window=20, stride=10).calls(100)
     9
@@ -77,7 +78,10 @@ class Sliding:
         for done in range(self.passes):
             for start, end in self._windows(slots):
                 block = make_block(order[start:end], done, seed)
-                (answer,) = yield [block]
+                try:
+                    (answer,) = yield [block]
+                except TimeoutError:
+                    return order
                 order[start:end] = reordered(block, answer)
         return order
 
