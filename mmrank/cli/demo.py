@@ -213,15 +213,21 @@ def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer], 
         )
         for answer in answers
     ]
+    begun: set[str] = set()
     for ruling in rulings:
         asked, before, after, right = ruling.example
         for name, ranking in (("before", before), ("after", after)):
+            if name == "before" and asked.id in begun:
+                continue  # the same list as before the recipe above
+            begun.add(asked.id)
             searches.append(
                 show(
                     indexes[asked.kind],
                     ranking.with_hits(ranking.hits[:ON_PAGE]),
                     label=f"{ruling.judging.label}: {name} the judge",
-                    conditions=[f"{ruling.judging.recipe}, {ruling.judging.depth} candidates"],
+                    conditions=[f"{ruling.judging.recipe}, {ruling.judging.depth} candidates"]
+                    if name == "after"
+                    else [],
                     right=frozenset([right]),
                     seconds=ruling.seconds if name == "after" else None,
                 )

@@ -14,6 +14,8 @@ from mmrank.toybox.manifest import Task, ToyQuery
 from mmrank.types import Ranking
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mmrank.index.index import Index
     from mmrank.mllm.base import MLLM
     from mmrank.rerank.judge import MllmReranker
@@ -25,6 +27,9 @@ MEASURED = 30
 
 SHOWN = 3
 """Hits shown before and after."""
+
+WIDE, GAP = 100, 4
+"""Columns of a terminal from which before and after stand side by side, and columns between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +121,33 @@ def _first(right: Sequence[str], rankings: Sequence[Ranking], k: int) -> float:
     return sum(answer in ranking.ids[:k] for answer, ranking in zip(right, rankings, strict=True)) / len(right)
 
 
+def _side_by_side(before: Ranking, after: Ranking, right: str, width: int) -> Table:
+    """The first hits before and after the judge, next to each other where the terminal is wide enough."""
+    from rich.table import Table
+
+    from mmrank.cli.hits import hits_table
+
+    beside = width >= WIDE
+    room = (width - GAP) // 2 if beside else width
+    shown = [
+        hits_table(ranking, width=room, limit=SHOWN, right=frozenset([right]), title=name)
+        for name, ranking in (("before", before), ("after", after))
+    ]
+    grid = Table.grid(padding=(0, GAP))
+    if beside:
+        grid.add_row(*shown)
+    else:
+        for table in shown:
+            grid.add_row(table)
+    return grid
+
+
 def print_judged(results: Sequence[Judged], number: int) -> None:
     """Before and after of one query for each recipe, numbered from `number`, and the table over all of them."""
     from rich import box
     from rich.table import Table
 
-    from mmrank.cli.hits import asked, hits_table
+    from mmrank.cli.hits import asked
 
     console = out()
     for result in results:
@@ -130,9 +156,7 @@ def print_judged(results: Sequence[Judged], number: int) -> None:
         console.print(f"\n{title}", style="bold", markup=False)
         console.print(asked(before.query), style="cyan", markup=False)
         console.print(f"{duration(result.seconds)} for {result.judging.depth} candidates", style="dim", markup=False)
-        for name, ranking in (("before", before), ("after", after)):
-            table = hits_table(ranking, width=console.width, limit=SHOWN, right=frozenset([right]), title=name)
-            console.print(table)
+        console.print(_side_by_side(before, after, right, console.width))
         number += 1
     console.print("\nRight first, in percent, before and after the judge", style="bold", markup=False)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmrank.cli.output import err, say, warn
+from mmrank.cli.output import count, err, say, warn
 from mmrank.errors import UsageError
+from mmrank.types import Record, Status
 
 if TYPE_CHECKING:
     from mmrank.rerank.judge import MllmReranker
@@ -51,12 +51,17 @@ DryRun = Annotated[
 ]
 
 
-class Part(StrEnum):
-    """Words that are no numbers in ``--set``."""
+WORDS = {"true": True, "false": False, "none": None}
+"""Values of ``--set`` that are neither numbers nor words."""
 
-    TRUE = "true"
-    FALSE = "false"
-    NONE = "none"
+MEANINGS: dict[Status, str] = {
+    "ok": "ok",
+    "repaired": "repaired (something was mended or left out)",
+    "partial": "partial (it ran out of time)",
+    "fell_back": "fell_back (the previous order was kept)",
+    "failed": "failed",
+}
+"""How a status is said to a person."""
 
 
 def settings(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -75,9 +80,8 @@ def settings(pairs: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    words = {Part.TRUE: True, Part.FALSE: False, Part.NONE: None}
-    if text.lower() in words:
-        return words[Part(text.lower())]
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
     for kind in (int, float):
         try:
             return kind(text)
@@ -86,12 +90,19 @@ def _value(text: str) -> Any:
     return text
 
 
-def load_judge(spec: str, **options: Any) -> MllmReranker:
+def load_judge(spec: str, *, replay: Path | None = None, **options: Any) -> MllmReranker:
     """`mmrank.load_reranker` with a word to the person who waits, and the model's warning when it has one."""
     from mmrank.rerank.load import load_reranker
+    from mmrank.rerank.recipe import find_recipe
 
+    if replay is None and not spec.partition("@")[2]:
+        name = find_recipe(spec.removesuffix("@")).name
+        raise UsageError(
+            f"{spec!r} names a recipe and no model. Write RECIPE@MODEL, such as {name}@Qwen/Qwen3-VL-8B-Instruct, "
+            f"{name}@./FOLDER or {name}@openai:http://localhost:8000/v1#MODEL; `mmrank models` lists models."
+        )
     with err().status("Loading the judge ..."):
-        judge = load_reranker(spec, **options)
+        judge = load_reranker(spec, replay=replay, **options)
     if judge.warning:
         warn(judge.warning)
     return judge
@@ -110,10 +121,26 @@ def announce(judge: MllmReranker, rankings: Sequence[Ranking], *, always: bool =
 def told(ranking: Ranking) -> None:
     """What stages did that was not plain, one line each."""
     for record in ranking.records:
-        words = [
-            *([record.status] if record.status not in ("ok", "failed") else []),
-            *([record.error] if record.error and record.status != "failed" else []),
-            *([record.note] if record.note else []),
-        ]
-        if words:
-            say(f"{record.stage}: {', '.join(words)}")
+        if words := _plainly(record):
+            say(f"{record.stage}: {words}")
+    judged = [record.stage for record in ranking.records if record.calls and record.status != "fell_back"]
+    behind = sum(hit.stage != judged[-1] for hit in ranking.hits) if judged else 0
+    if behind:
+        one, many = "hit was not judged: its score is", "hits were not judged: their scores are"
+        say(f"{count(behind, one, many)} of an earlier stage.")
+
+
+def _plainly(record: Record) -> str:
+    """A record in words; empty when all went as it should."""
+    counts = (
+        *([f"{count(record.dropped, 'label')} dropped"] if record.dropped else []),
+        *([f"{record.appended} appended"] if record.appended else []),
+        *([f"asked again {count(record.retries, 'time')}"] if record.retries else []),
+    )
+    words = (
+        *([MEANINGS[record.status]] if record.status not in ("ok", "failed") else []),
+        *([", ".join(counts)] if counts else []),
+        *([record.error] if record.error and record.status != "failed" else []),
+        *([record.note] if record.note else []),
+    )
+    return "; ".join(words)

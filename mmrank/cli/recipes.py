@@ -41,7 +41,12 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as one plain row: what it is, what it follows, what it needs, and its calls at its own depth."""
     from mmrank.rerank.load import make_ask, make_schedule
 
-    schedule = make_schedule(recipe)
+    ask, schedule = make_ask(recipe), make_schedule(recipe)
+    layout = recipe.layout.model_dump(
+        exclude_none=True, exclude=set() if recipe.layout.kind == "sheet" else {"columns", "cell"}
+    )
+    # A schedule that ends with an order of its own leaves an aggregator nothing to do.
+    aggregator = recipe.aggregator.model_dump(exclude_none=True) if schedule.needs_aggregator else {}
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -50,19 +55,19 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
         "fidelity_note": recipe.fidelity_note,
         "published": recipe.published,
         "needs": recipe.needs,
-        "capabilities": sorted(make_ask(recipe).needs),
+        "capabilities": sorted(ask.needs),
         "tasks": list(recipe.tasks),
         "depth": recipe.depth,
-        "calls": schedule.calls(recipe.max_slots or recipe.depth or 1),
+        "calls": schedule.calls(recipe.max_slots or recipe.depth or 1) * ask.calls,
         "layout": recipe.layout.kind,
         "ask": recipe.ask.kind,
         "schedule": recipe.schedule.kind,
-        "aggregator": recipe.aggregator.method,
+        "aggregator": aggregator.get("method"),
         "settings": {
-            "layout": recipe.layout.model_dump(exclude_none=True),
+            "layout": layout,
             "ask": recipe.ask.settings,
             "schedule": recipe.schedule.settings,
-            "aggregator": recipe.aggregator.model_dump(exclude_none=True),
+            "aggregator": aggregator,
             "rendering": recipe.rendering,
         },
     }
@@ -75,7 +80,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("recipe", no_wrap=True, style="bold")
-    table.add_column("calls", justify="right", no_wrap=True)
+    table.add_column("calls / depth", justify="right", no_wrap=True)
     table.add_column("follows", no_wrap=True)
     table.add_column("what it does, and what it needs", ratio=1)
     for row in rows:
@@ -84,7 +89,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
         table.add_row(row["name"], f"{row['calls']} / {row['depth']}", row["fidelity"], words)
     out().print(table)
     out().print(
-        "\ncalls: for one query, at the recipe's own depth (how many hits it looks at).\n"
+        "\ncalls: of the model for one query, at the recipe's own depth (how many hits it looks at).\n"
         "follows: the authors' code, their description, or a stand-in of ours where details are not public.\n"
         'Use one as RECIPE@MODEL: mmrank rerank "a red boat" *.jpg --with first@Qwen/Qwen3-VL-8B-Instruct\n'
         "All about one: mmrank recipes first",
@@ -105,7 +110,7 @@ def _print_one(row: dict[str, Any]) -> None:
         "for": ", ".join(row["tasks"]),
         "depth": str(row["depth"]),
         "calls": f"{row['calls']} for one query at that depth",
-        **{part: _settings(row[part], row["settings"][part]) for part in ("layout", "ask", "schedule", "aggregator")},
+        **{p: _settings(row[p] or "", row["settings"][p]) for p in ("layout", "ask", "schedule", "aggregator")},
         "rendering": _settings("", row["settings"]["rendering"]),
     }
     for label, words in facts.items():
@@ -114,5 +119,12 @@ def _print_one(row: dict[str, Any]) -> None:
 
 
 def _settings(kind: str, settings: dict[str, Any]) -> str:
-    shown = ", ".join(f"{key}={value}" for key, value in settings.items() if key not in ("kind", "method"))
+    shown = ", ".join(f"{key}={_value(value)}" for key, value in settings.items() if key not in ("kind", "method"))
     return ": ".join(part for part in (kind, shown) if part)
+
+
+def _value(value: Any) -> str:
+    """A setting as ``--set`` takes it; the prompt for each kind of query as a list."""
+    if isinstance(value, dict):
+        return " ".join(f"{word} ({kind})" for kind, word in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from mmrank.cli.options import Debug, Device, Json, Precision, Threads
 from mmrank.cli.output import complain, count, duration, err, out, print_json, say, stdout_for_json
 from mmrank.errors import UsageError
 from mmrank.types import Query, Ranking
+
+if TYPE_CHECKING:
+    from mmrank.rerank.judge import MllmReranker
 
 
 def rerank(
@@ -46,10 +50,10 @@ def rerank(
     mmrank rerank "at night" a.jpg b.jpg --image ref.jpg --with cotrr@openai:http://localhost:8000/v1#Qwen3-VL-8B
     """
     from mmrank.cli.hits import hits_table, ranking_json
+    from mmrank.rerank.base import given_ranking
 
-    asked = Query(text=query or None, image=[str(path) for path in image or ()] or None)
-    if asked.empty:
-        raise UsageError("Nothing to judge by: give a QUERY in words, or an --image.")
+    asked = _query(query, image or ())
+    given = given_ranking(asked, files)  # a file that is not there is said before gigabytes are loaded
     with stdout_for_json(json):
         stage = load_judge(
             judge,
@@ -62,7 +66,6 @@ def rerank(
             threads=threads,
             **settings(set_),
         )
-        given = stage.given(asked, files)
         estimate = announce(stage, [given], always=dry_run)
         started = time.perf_counter()
         ranking = given if dry_run else _judged(stage, given)
@@ -72,15 +75,22 @@ def rerank(
     elif not dry_run:
         out().print(hits_table(ranking, width=out().width))
         told(ranking)
-        say(f"{count(len(ranking), 'file')} in {duration(seconds)}")
+        say(f"{count(len(ranking), 'hit')} from {count(len(files), 'file')} in {duration(seconds)}")
     if ranking.outcome in ("fell_back", "failed"):
         complain("The judge could not put them in order; they stand as they were given.")
         raise typer.Exit(COULD_NOT)
 
 
-def _judged(stage: object, given: Ranking) -> Ranking:
-    from mmrank.rerank.judge import MllmReranker
+def _query(text: str, images: Sequence[Path]) -> Query:
+    for path in images:
+        if not path.is_file():
+            raise UsageError(f"There is no file {path} to judge by.")
+    query = Query(text=text or None, image=[str(path) for path in images] or None)
+    if query.empty:
+        raise UsageError("Nothing to judge by: give a QUERY in words, or an --image.")
+    return query
 
-    assert isinstance(stage, MllmReranker)
+
+def _judged(stage: MllmReranker, given: Ranking) -> Ranking:
     with err().status("Judging ..."):
         return stage.process([given])[0]

@@ -80,8 +80,16 @@ def search(
         index = _open(directory, mode, device=device, precision=precision, threads=threads)
         judge = None
         if rerank is not None:
-            machine = {"device": device, "precision": precision, "threads": threads}
-            judge = load_judge(rerank, depth=depth, form=form, transcript=transcript, **machine, **settings(set_))
+            judge = load_judge(
+                rerank,
+                depth=depth,
+                form=form,
+                transcript=transcript,
+                device=device,
+                precision=precision,
+                threads=threads,
+                **settings(set_),
+            )
         started = time.perf_counter()
         wanted = k if judge is None else max(k, judge.depth or k)
         ranking = index.search(query, k=wanted, where=where, mode=mode, kinds=kinds_named(kind), compose=compose)

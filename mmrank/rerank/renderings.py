@@ -31,6 +31,10 @@ CACHE_BYTES = 256 << 20
 MAX_SHAPES = 1 << 14
 """Renderings of which the sizes are remembered when the pixels are not, under 1 kB each."""
 
+MIN_PAGE_SIDE = 320
+"""Pixels of a page's shorter side as it is drawn, whatever the model is shown: PDFium draws small pages coarsely, so
+they are drawn at this side or more and shrunk."""
+
 _WHOLE = 1 << 20
 """A shorter side no picture has: `load` then gives the picture as it is."""
 
@@ -176,7 +180,8 @@ class Renderer:
     def _show_still(self, item: Item) -> tuple[_Shown, tuple[str, ...]]:
         box = item_box(item) if self.settings.crop else None
         side = math.isqrt(self.settings.area) + 1
-        loaded = load(_bare(item), size=_WHOLE if box and item.kind == "image" else side, frames=1)
+        size = _WHOLE if box and item.kind == "image" else max(side, MIN_PAGE_SIDE if item.kind == "page" else 0)
+        loaded = load(_bare(item), size=size, frames=1)
         if loaded.image is None:
             raise MediaError(f"Item {item.id!r} ({item.kind}) gave no picture.")
         if box is None:
