@@ -31,8 +31,9 @@
     object = "mypackage.stages:MyStage"
     options = { depth = 10 }
 
-Relative index paths are read from the file's own folder. A key that is not in the schema, a missing one, or a
-value of the wrong type is an error that names the place in the file.
+Relative index paths, and models and recipe files that begin with ``./`` or ``../``, are read from the file's own
+folder. A key that is not in the schema, a missing one, or a value of the wrong type is an error that names the place in
+the file.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ class CutoffConfig(_Config):
 
 
 class RerankConfig(_Config):
-    """`mmrank.load_reranker(...)`: a recipe with a model; the model is loaded when the file is."""
+    """`mmrank.load_reranker(...)`: a recipe with a model; the model is loaded when the file is. `options`: settings of
+    the recipe, and any other option of `load_reranker` (``device = "cuda"``)."""
 
     type: Literal["rerank"]
     judge: Annotated[str, Field(pattern=r"^[^@]+@.+$")]
@@ -111,9 +113,12 @@ class RerankConfig(_Config):
     options: dict[str, Any] | None = None
 
     def build(self, folder: Path) -> Stage:
+        own = {"depth", "form", "seed", "deadline"} & set(self.options or {})
+        if own:
+            raise UsageError(f"{', '.join(sorted(own))} of a rerank stage stand beside options, not in them.")
         load = import_module("mmrank.rerank.load").load_reranker
         stage: Stage = load(
-            self.judge,
+            "@".join(_from(folder, part) for part in self.judge.split("@", 1)),
             depth=self.depth,
             form=self.form,
             seed=self.seed,
@@ -124,7 +129,7 @@ class RerankConfig(_Config):
 
 
 class FuseConfig(_Config):
-    """Branches side by side, fused."""
+    """Branches side by side, fused: the settings of `mmrank.Fuse`. `groups` are what `mmrank.kin_groups` gave once."""
 
     type: Literal["fuse"]
     branch: Annotated[tuple[BranchConfig, ...], Field(min_length=1)]
@@ -230,6 +235,11 @@ def _explain(error: ValidationError) -> str:
         came = "" if fault["type"] in {"missing", "extra_forbidden"} else f" (it is {fault['input']!r})"
         lines.append(f"  {place}: {fault['msg']}{came}")
     return "\n".join(lines)
+
+
+def _from(folder: Path, name: str) -> str:
+    """A path that begins with a dot, from the file's folder; any other name as it is."""
+    return str((folder / name).absolute()) if name.startswith(("./", "../")) else name
 
 
 def _open_index(folder: Path, uri: str, embedder: str | None) -> Any:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from mmrank.errors import UsageError
-from mmrank.fusion import Fuse
+from mmrank.errors import MmrankError, UsageError
+from mmrank.fusion import Fuse, merge
+from mmrank.mllm.base import Generated, Limits, Sampling
+from mmrank.mllm.prompt import Prompt
 from mmrank.pipeline import Cutoff, Pipeline
 from mmrank.pipeline_file import load_pipeline
+from mmrank.rerank.load import load_reranker
+from mmrank.types import Hit, Item, Query, Ranking
 
 FUSED = """
 [[stage]]
@@ -83,3 +89,77 @@ def test_a_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no pipeline file"):
         load_pipeline(tmp_path / "none.toml")
+
+
+RERANK = '[[stage]]\ntype = "rerank"\njudge = "yes_no@./tiny"\n'
+
+
+def test_a_judge_is_loaded_with_its_model_from_the_files_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which model is looked for, without one: the error names the folder."""
+    path = written(tmp_path, RERANK + "depth = 5\n")
+    monkeypatch.chdir(Path(__file__).parent)
+    with pytest.raises(MmrankError, match=re.escape(str(tmp_path / "tiny"))):
+        load_pipeline(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("options = { widow = 3 }", "no setting 'widow'"),
+        ("options = { depth = 3 }", "depth of a rerank stage stand beside options"),
+        ("depth = 0", "stage.0.rerank.depth"),
+        ("form = 'none'", "no form 'none'"),
+        ("deadline = -1", "deadline is -1"),
+        ("window = 8", "window: Extra inputs"),
+    ],
+)
+def test_a_judge_that_cannot_be_meant_is_named(tmp_path: Path, more: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_pipeline(written(tmp_path, RERANK + more))
+
+
+def test_a_judge_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"stage.0.rerank.judge.*\(it is 'yes_no'\)"):
+        load_pipeline(written(tmp_path, '[[stage]]\ntype = "rerank"\njudge = "yes_no"\n'))
+
+
+def test_merge_and_groups_reach_the_fusion(tmp_path: Path) -> None:
+    branches = '[[stage.branch]]\nstage = [{ type = "cutoff", k = 2 }]\n' * 3
+    head = '[[stage]]\ntype = "fuse"\n'
+    three = (Cutoff(k=2), Cutoff(k=2), Cutoff(k=2))
+    assert load_pipeline(written(tmp_path, head + 'method = "merge"\n' + branches)) == Fuse(*three, method="merge")
+    grouped = load_pipeline(written(tmp_path, head + "groups = [[0, 2], [1]]\n" + branches))
+    assert grouped == Fuse(*three, groups=((0, 2), (1,)))
+    with pytest.raises(UsageError, match="takes no weights, groups"):
+        load_pipeline(written(tmp_path, head + 'method = "merge"\nweights = [1.0, 1.0, 1.0]\n' + branches))
+
+
+def test_merged_lists_are_voted_on_by_a_judge() -> None:
+    """`mm.Fuse(..., method="merge") >> judge`: the votes that merging keeps are what the judge is shown."""
+    judge = load_reranker("vic", model=FirstOfAll())
+    lists = [Ranking(query=Query(text="q"), hits=[text(name) for name in names]) for names in ("abc", "cad")]
+    merged = merge(lists, names=["one", "two"])
+    assert [len(hit.sources) for hit in merged] == [2, 2, 1, 1]
+    (after,) = judge.process([merged])
+    assert judge.mllm.labels == ("1", "2", "3", "4", "5", "6")  # type: ignore[attr-defined]
+    # shown are a c, b a, c d, and the answer puts the fourth, a again, before the last
+    assert after.ids == ("a", "d", "c", "b")
+    assert after.outcome == "ok"
+
+
+def text(name: str) -> Hit:
+    return Hit(item=Item(id=name, kind="text", text=f"text {name}"), score=0.0, stage="x")
+
+
+class FirstOfAll:
+    """A model that always writes the same order."""
+
+    spec, warning, limits = "same", None, Limits()
+    capabilities = frozenset({"generate"})
+    labels: tuple[str, ...] = ()
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated]:
+        self.labels = prompts[0].labels
+        return [Generated(text="[4, 6, 5, 2, 3, 1]")] * len(prompts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -72,4 +73,17 @@ def toy_index(toy_media: Path, tmp_path_factory: pytest.TempPathFactory, run: Ru
     folder = tmp_path_factory.mktemp("index") / "toy"
     result = run("index", toy_media, "--to", folder, "--model", "toybox", "--threads", 1)
     assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen3-VL on disk; what it says is noise."""
+    path = Path(__file__).parents[1] / "models" / "tiny_vl.py"
+    found = importlib.util.spec_from_file_location("tiny_vl", path)
+    assert found is not None
+    assert found.loader is not None
+    tiny = importlib.util.module_from_spec(found)
+    found.loader.exec_module(tiny)
+    folder: Path = tiny.write_tiny("qwen3_vl", tmp_path_factory.mktemp("tiny") / "tiny-judge")
     return folder

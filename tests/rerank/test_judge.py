@@ -62,6 +62,7 @@ class Chaos(Scripted):
         return Generated(text=self.random.choice(self.texts), cut=kind > 0.8, cost=ONE)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # infinite attention is among what a model says here
 @pytest.mark.parametrize("recipe", RECIPES)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
@@ -363,6 +364,13 @@ def test_costs_are_the_answers_costs(texts: Make) -> None:
     )
     (after,) = load_reranker("full", model=model).process([texts(2)])
     assert after.cost == Cost(model_calls=1, tokens_in=7, tokens_out=5)
+
+
+def test_text_that_was_left_out_is_noted(texts: Make) -> None:
+    model = Scripted(says=lambda p, _d, _t: Generated(text="[2] > [1]", cost=ONE, shortened=12))
+    (after,) = load_reranker("full", model=model).process([texts(2)])
+    assert (after.outcome, after.ids) == ("ok", ("i1", "i0"))
+    assert after.records[0].note == "12 tokens of text were left out to keep the model's limit"
 
 
 def test_the_seed_and_the_querys_id_decide_what_is_shown(texts: Make) -> None:

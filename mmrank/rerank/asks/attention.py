@@ -158,4 +158,4 @@ def _difference(asked: Attended | Failure, empty: Attended | Failure) -> Attende
             shapes = f"{tokens.shape} and {None if other is None else other.shape}"
             return Failure(error=f"the span {mark} has {shapes} tokens in the two passes of the calibration", cost=cost)
         spans[mark] = tokens - other
-    return Attended(scores=spans, cost=cost)
+    return replace(asked, scores=spans, cost=cost, retries=asked.retries + empty.retries)
