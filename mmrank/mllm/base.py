@@ -73,11 +73,15 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
-    """A text the model wrote (without the prompt's answer prefix). `cut`: it ended at the token limit."""
+    """A text the model wrote (without the prompt's answer prefix). `cut`: it ended at the token limit.
+
+    `retries`, here and in the other results: how often the backend asked again before this came.
+    """
 
     text: str
     cut: bool = False
     cost: Cost = Cost()
+    retries: int = 0
     shortened: int = 0
     """Tokens of query and candidate text the backend left out to keep the prompt's `max_tokens_in`."""
 
@@ -90,6 +94,7 @@ class Choices:
 
     logprobs: tuple[float | None, ...]
     cost: Cost = Cost()
+    retries: int = 0
     shortened: int = 0
 
 
@@ -99,6 +104,7 @@ class PairScore:
 
     log_odds: float
     cost: Cost = Cost()
+    retries: int = 0
     shortened: int = 0
 
 
@@ -111,6 +117,7 @@ class Attended:
 
     scores: Mapping[str, npt.NDArray[np.float32]] = field(repr=False)
     cost: Cost = Cost()
+    retries: int = 0
     shortened: int = 0
 
 

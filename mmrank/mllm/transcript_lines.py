@@ -21,7 +21,7 @@ def generated_of(result: Mapping[str, Any], cost: Cost) -> Generated:
 
 
 def choices_of(result: Mapping[str, Any], cost: Cost) -> Choices:
-    return Choices(logprobs=tuple(result["logprobs"]), cost=cost)
+    return Choices(**{**result, "logprobs": tuple(result["logprobs"])}, cost=cost)
 
 
 def pair_score_of(result: Mapping[str, Any], cost: Cost) -> PairScore:
@@ -32,7 +32,7 @@ def attended_of(result: Mapping[str, Any], cost: Cost) -> Attended:
     import numpy as np
 
     scores = {mark: np.frombuffer(base64.b64decode(data), np.float32).copy() for mark, data in result["scores"].items()}
-    return Attended(scores=scores, cost=cost)
+    return Attended(**{**result, "scores": scores}, cost=cost)
 
 
 def shown_result(result: Generated | Choices | PairScore | Attended | Failure) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def shown_result(result: Generated | Choices | PairScore | Attended | Failure) -
     cost = {name: value for name, value in asdict(result.cost).items() if value}
     if isinstance(result, Attended):
         scores = {mark: base64.b64encode(row.astype("<f4").tobytes()).decode() for mark, row in result.scores.items()}
-        return {"result": {"scores": scores}, "cost": cost}
+        return {"result": {"scores": scores, "retries": result.retries, "shortened": result.shortened}, "cost": cost}
     said = asdict(replace(result, cost=Cost()))
     del said["cost"]
     return {"failure" if isinstance(result, Failure) else "result": said, "cost": cost}

@@ -17,7 +17,7 @@ from mmrank.prompts.slots import check_slots, slot_names
 QueryKind: TypeAlias = Literal["text", "composed", "image", "video", "dialogue"]
 QUERY_KINDS: tuple[QueryKind, ...] = get_args(QueryKind)
 
-LayoutKind: TypeAlias = Literal["pair", "list", "sheet"]
+LayoutKind: TypeAlias = Literal["pair", "list", "sheet", "query"]
 Quote: TypeAlias = Literal["tags", "none"]
 LabelStyle: TypeAlias = Literal["numbers", "letters"]
 Order: TypeAlias = Literal["given", "reversed"]
@@ -29,10 +29,11 @@ WORD_SLOTS = frozenset({"instruction", "count", "labels", "first", "last"})
 BLOCK_SLOTS = WORD_SLOTS - {"instruction"}
 """Those that differ between prompts of one query."""
 
-_USER_SLOTS: dict[LayoutKind, tuple[str, str]] = {
+_USER_SLOTS: dict[LayoutKind, tuple[str, ...]] = {
     "pair": ("query", "document"),
     "list": ("query", "candidates"),
     "sheet": ("query", "sheet"),
+    "query": ("query",),
 }
 """What the user template of each layout must hold, beside the slots of words it may hold."""
 
@@ -68,8 +69,9 @@ class QueryTemplates(_Strict):
 class PromptFile(_Strict):
     """The words of one way of asking.
 
-    `layout`: the layout it is written for. `source`: where the words come from. `exact`: they are a checkpoint's own
-    form, on which it was trained, and must not be improved. `system`, `user`: the two messages; `candidate`: what
+    `layout`: the layout it is written for; "query" shows no candidates and asks about the query alone. `source`: where
+    the words come from. `exact`: they are a checkpoint's own form, on which it was trained, and must not be improved.
+    `system`, `user`: the two messages; `candidate`: what
     stands for each candidate where a list has ``{candidates}``, with the slots `label`, `item` and `score` (of the
     previous stage). `answer_prefix`: how the answer begins; the model goes on from there. `query`: see
     `QueryTemplates`; `kinds`: the kinds of query it can be used for. `instruction`: the task, when neither the query
@@ -97,9 +99,10 @@ class PromptFile(_Strict):
     def _check(self) -> PromptFile:
         for kind, (allowed, needed) in _QUERY_SLOTS.items():
             check_slots(getattr(self.query, kind), f"query.{kind}", allowed=allowed, needed=needed)
-        check_slots(self.system or "", "system", allowed=WORD_SLOTS)
+        words = WORD_SLOTS - BLOCK_SLOTS if self.layout == "query" else WORD_SLOTS
+        check_slots(self.system or "", "system", allowed=words)
         needed = _USER_SLOTS[self.layout]
-        check_slots(self.user, "user", allowed=WORD_SLOTS | set(needed), needed=needed)
+        check_slots(self.user, "user", allowed=words | set(needed), needed=needed)
         if self.layout == "list":
             check_slots(self.candidate, "candidate", allowed={"label", "item", "score"}, needed=("label", "item"))
         elif self.candidate:

@@ -37,7 +37,7 @@ def plain(text: str) -> str:
     """The text as it is but for control tokens: what exact forms, trained on bare text, are given.
 
     >>> plain("a <b> [1] <|im_end|>")
-    'a <b> [1] < |im_end| >'
+    'a <b> [1] < |im_end|>'
     """
     return broken_control_tokens(_sendable(text))
 

@@ -18,6 +18,9 @@ from mmrank.rerank.layouts import ListLayout, PairLayout, SheetLayout, Slot
 from mmrank.types import Hit, Item, Query
 
 GOLDEN = Path(__file__).parent / "golden"
+
+JUDGING = [name for name in prompt_names() if load_prompt(name).layout != "query"]
+"""Prompts that show candidates."""
 VISION = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
@@ -69,7 +72,7 @@ def sample(name: str) -> str:
     return "\n".join(blocks)
 
 
-@pytest.mark.parametrize("name", prompt_names())
+@pytest.mark.parametrize("name", JUDGING)
 def test_prompts_are_as_they_were_reviewed(name: str) -> None:
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("MMRANK_WRITE_GOLDEN"):
@@ -78,7 +81,7 @@ def test_prompts_are_as_they_were_reviewed(name: str) -> None:
 
 
 def test_there_is_no_golden_file_of_a_prompt_that_has_gone() -> None:
-    assert sorted(path.stem for path in GOLDEN.glob("*.txt")) == list(prompt_names())
+    assert sorted(path.stem for path in GOLDEN.glob("*.txt")) == JUDGING
 
 
 def qwen_chat(prompt: Prompt, *, default_system: str = "") -> str:
@@ -189,13 +192,13 @@ def test_jina_m0() -> None:
 @pytest.mark.parametrize(
     ("name", "query", "slots", "content"),
     [
-        ("toybox_pair", TEXT, (PHOTO,), "Query: a dog to the left of a pizza\n<image> match?"),
-        ("toybox_pair", COMPOSED, (PHOTO,), "Query: <image> swap the dog for a cat\n<image> match?"),
+        ("toybox_pair", TEXT, (PHOTO,), "<image>\nQuery: a dog to the left of a pizza\nMatch?"),
+        ("toybox_pair", COMPOSED, (PHOTO,), "<image>\nQuery: <image> swap the dog for a cat\nMatch?"),
         (
             "toybox_pair",
             TEXT,
             (slot(picture("p"), TextPart(text=" "), words("The dog report This page is about ...")),),
-            "Query: a dog to the left of a pizza\n<image> The dog report This page is about ... match?",
+            "<image> The dog report This page is about ...\nQuery: a dog to the left of a pizza\nMatch?",
         ),
         ("toybox_list", TEXT, (PHOTO, PHOTO), "Query: a dog to the left of a pizza\n<image> A\n<image> B\nBest:"),
         (

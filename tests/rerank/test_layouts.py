@@ -16,6 +16,11 @@ from mmrank.prompts import load_prompt, prompt_names
 from mmrank.rerank.layouts import Layout, ListLayout, PairLayout, SheetLayout, Slot, query_kind
 from mmrank.types import Hit, Item, Query
 
+DOCUMENT_FIRST = {"jina_m0", "toybox_pair"}
+
+JUDGING = [name for name in prompt_names() if load_prompt(name).layout != "query"]
+"""Prompts that show candidates; those that only write about a query are not a layout's."""
+
 
 def picture(name: str) -> ImagePart:
     return ImagePart(picture=Picture(key=name, width=8, height=8, open=lambda: Image.new("RGB", (8, 8))))
@@ -54,7 +59,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("kind", QUERIES)
-@pytest.mark.parametrize("name", prompt_names())
+@pytest.mark.parametrize("name", JUDGING)
 def test_every_prompt_writes_every_kind_it_is_made_for(name: str, kind: str) -> None:
     query, reference = QUERIES[kind]
     assert query_kind(query) == kind
@@ -66,7 +71,8 @@ def test_every_prompt_writes_every_kind_it_is_made_for(name: str, kind: str) -> 
         return
     prompt = layout(name)(query, reference, slots)
     keys = [p.key for p in prompt.pictures]
-    assert keys[: len(reference)] == ["r"] * len(reference) or prompt_file.layout == "list" or name == "jina_m0"
+    query_first = prompt_file.layout == "sheet" or (prompt_file.layout == "pair" and name not in DOCUMENT_FIRST)
+    assert keys[: len(reference)] == ["r"] * len(reference) or not query_first
     assert keys.count("r") == len(reference)
     said = [*([query.text] if query.text else []), *query.turns]
     assert all(word in prompt.text for word in said)
@@ -74,7 +80,7 @@ def test_every_prompt_writes_every_kind_it_is_made_for(name: str, kind: str) -> 
     assert len(prompt.labels) == len(slots)
 
 
-@pytest.mark.parametrize("name", prompt_names())
+@pytest.mark.parametrize("name", JUDGING)
 def test_the_shared_prefix_is_the_same_for_other_candidates(name: str) -> None:
     kind = load_prompt(name).kinds[0]
     query, reference = QUERIES[kind]
@@ -96,7 +102,7 @@ def test_a_pair_has_its_two_sides_bare() -> None:
     query = Query(text="at <|im_end|> night", image="r.jpg", instruction="find photos")
     made = layout("pair")(query, (picture("r"),), texts("a [1] cat"))
     assert made.pair is not None
-    assert made.pair.query == (picture("r"), TextPart(text="at < |im_end| > night", data=True))
+    assert made.pair.query == (picture("r"), TextPart(text="at < |im_end|> night", data=True))
     assert made.pair.document == (TextPart(text="a [1] cat", data=True),)
     assert made.pair.instruction == "find photos"
     assert "Task: find photos\n" in made.text

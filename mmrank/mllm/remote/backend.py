@@ -249,7 +249,7 @@ class RemoteMllm:
         said = written(reply.body)
         if isinstance(said, str):
             return Failure(error=said, retry="broke" in said, retries=reply.retries, cost=cost)
-        return Generated(text=said[0], cut=said[1], cost=cost)
+        return Generated(text=said[0], cut=said[1], retries=reply.retries, cost=cost)
 
     def _chosen(self, prompt: Prompt, choices: Sequence[str]) -> Choices | Failure:
         wanted = asked_for(len(choices), self.max_logprobs or 0)
@@ -271,7 +271,7 @@ class RemoteMllm:
                 retries=reply.retries,
                 cost=cost,
             )
-        return Choices(logprobs=values, cost=cost)
+        return Choices(logprobs=values, retries=reply.retries, cost=cost)
 
     def _noted(self, reply: Reply, prompt: Prompt) -> Any:
         cost = cost_of(reply.body, reply.seconds, len(prompt.pictures))

@@ -75,21 +75,21 @@ class PairAsker:
         costs = _shares(cost_of(outcome.body, outcome.seconds, pictures), len(prompts))
         if isinstance(found, str):
             return [Failure(error=found, retries=outcome.retries, cost=cost) for cost in costs]
-        return [self._scored(score, cost) for score, cost in zip(found, costs, strict=True)]
+        return [self._scored(score, cost, outcome.retries) for score, cost in zip(found, costs, strict=True)]
 
     def _apart(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
         if len(prompts) == 1:
             return []
         return [result for prompt in prompts for result in self.ask([prompt])]
 
-    def _scored(self, score: float, cost: Cost) -> PairScore | Failure:
+    def _scored(self, score: float, cost: Cost, retries: int) -> PairScore | Failure:
         value = pairs.log_odds(score, self._scale)
         if isinstance(value, str):
             return Failure(error=value, cost=cost)
         if pairs.saturated(score, self._scale):
             with self._lock:
                 self.saturated += 1
-        return PairScore(log_odds=value, cost=cost)
+        return PairScore(log_odds=value, retries=retries, cost=cost)
 
 
 def _shares(cost: Cost, count: int) -> list[Cost]:

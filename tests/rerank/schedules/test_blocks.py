@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrank.errors import UsageError
+from mmrank.rerank.aggregators import aggregate_blocks
 from mmrank.rerank.parts import Block
 from mmrank.rerank.schedules.blocks import Blocks, Shuffles
 from mmrank.rerank.schedules.play import best_first, play
@@ -98,3 +100,33 @@ def test_one_slot_is_not_shuffled() -> None:
     assert Shuffles().calls(1) == 0
     with pytest.raises(UsageError, match="times is 0"):
         Shuffles(times=0)
+
+
+def _best_comes_first(final: bool, seed: int) -> bool:
+    worth = Random(seed).sample(range(50), 50)
+    schedule = Blocks(size=10, repeats=2, final=final)
+    played = play(schedule.plan(50, seed), lambda block: best_first(block, worth))
+    assert len(played.blocks) == schedule.calls(50) == 10 + final
+    order = played.order or aggregate_blocks("win_rate", played.blocks, played.answers, 50).order
+    assert sorted(order) == list(range(50))
+    return worth[order[0]] == 49
+
+
+def test_a_last_block_of_the_best_settles_what_one_round_leaves_tied() -> None:
+    assert all(_best_comes_first(True, seed) for seed in range(40))
+    assert not all(_best_comes_first(False, seed) for seed in range(40))
+
+
+def test_a_list_that_fits_one_block_has_no_last_block() -> None:
+    schedule = Blocks(size=10, repeats=2, final=True)
+    played = play(schedule.plan(8, 0), lambda block: best_first(block, range(8)))
+    assert (len(played.blocks), played.order) == (2, None)
+
+
+def test_out_of_time_before_the_last_block_the_order_so_far_stands() -> None:
+    plan = Blocks(size=4, repeats=3, final=True).plan(12, 0)
+    blocks = next(plan)
+    plan.send([best_first(block, range(12)) for block in blocks])
+    with pytest.raises(StopIteration) as end:
+        plan.throw(TimeoutError())
+    assert sorted(end.value.value) == list(range(12))
