@@ -110,6 +110,8 @@ __all__ = [  # noqa: PLE0604 - the names are given by __getattr__
 
 
 def __getattr__(name: str) -> object:
+    if name == "compose":  # a room of its own: mmrank.compose.Sqaf(...) and its siblings
+        return import_module("mmrank.compose")
     if name not in _HOME:
         raise AttributeError(f"module 'mmrank' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
     value: object = getattr(import_module(f"mmrank.{_HOME[name]}"), name)

@@ -84,9 +84,10 @@ class RescorerConfig(_Config):
     index: str
     depth: PositiveInt | None = None
     embedder: str | None = None
+    compose: str | None = None
 
     def build(self, folder: Path) -> Stage:
-        stage: Stage = _open_index(folder, self.index, self.embedder).rescorer(depth=self.depth)
+        stage: Stage = _open_index(folder, self.index, self.embedder).rescorer(depth=self.depth, compose=self.compose)
         return stage
 
 

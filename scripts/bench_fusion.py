@@ -25,9 +25,9 @@ import typer
 from _bench import Row, environment, interleaved, medians, ratio, save, show, timed
 
 from mmrank.aggregate import PRODUCT_EPSILON, Groups, Table
-from mmrank.run_fusion import fuse_runs
 from mmrank.kinship import KIN_THRESHOLD, groups_above, kinship
 from mmrank.run import Run
+from mmrank.run_fusion import fuse_runs
 
 QUERIES, LISTS, ITEMS, GALLERY = 1_000, 4, 1_000, 50_000
 GOAL_SECONDS = 1.0

@@ -25,7 +25,7 @@ import typer
 from _bench import Row, TableText, environment, save, show
 
 import mmrank as mm
-from mmrank.toybox.families import SORTS, Sort, family_sort, write_families
+from mmrank.toybox.families import Sort, family_sort, write_families
 from mmrank.toybox.judge import Noise, serve_truth
 from mmrank.toybox.manifest import ToyQuery
 from mmrank.types import Query, Ranking
@@ -137,7 +137,9 @@ def toybox(
     save(json, "toybox-vl", facts, results, tables)
 
 
-def _of(asked: Sequence[Asked], rankings: Sequence[Ranking], sorts: Sequence[Sort]) -> tuple[list[Asked], list[Ranking]]:
+def _of(
+    asked: Sequence[Asked], rankings: Sequence[Ranking], sorts: Sequence[Sort]
+) -> tuple[list[Asked], list[Ranking]]:
     chosen = [(a, r) for a, r in zip(asked, rankings, strict=True) if a.sort in sorts]
     return [a for a, _ in chosen], [r for _, r in chosen]
 
@@ -219,16 +221,21 @@ def _judged(judge: Any, asked: Sequence[Asked]) -> dict[str, Any]:
     }
 
 
+TWICE = {"kind": "blocks", "size": 5, "repeats": 2}
+FOUR_TIMES = {"kind": "blocks", "size": 5, "repeats": 4}
+SHUFFLED = {"kind": "shuffles", "times": 3}
+
 STUDIES: dict[str, tuple[str, dict[str, Any]]] = {
     "one list": ("first", {"schedule": "single", "aggregator": "borda"}),
     "sliding 10/5": ("first", {}),
-    "blocks 5 x 2, win rate": ("first", {"schedule": {"kind": "blocks", "size": 5, "repeats": 2}, "aggregator": "win_rate"}),
-    "blocks 5 x 2, PageRank": ("first", {"schedule": {"kind": "blocks", "size": 5, "repeats": 2}, "aggregator": "pagerank"}),
-    "blocks 5 x 4, Bradley-Terry": ("first", {"schedule": {"kind": "blocks", "size": 5, "repeats": 4}, "aggregator": "bradley_terry"}),
-    "3 shuffles, Borda": ("first", {"schedule": {"kind": "shuffles", "times": 3}, "aggregator": "borda"}),
-    "3 shuffles, Kemeny": ("first", {"schedule": {"kind": "shuffles", "times": 3}, "aggregator": "kemeny"}),
+    "blocks 5 x 2, win rate": ("first", {"schedule": TWICE, "aggregator": "win_rate"}),
+    "blocks 5 x 2, PageRank": ("first", {"schedule": TWICE, "aggregator": "pagerank"}),
+    "blocks 5 x 2 and a last one": ("first", {"schedule": {**TWICE, "final": True}, "aggregator": "win_rate"}),
+    "blocks 5 x 4, Bradley-Terry": ("first", {"schedule": FOUR_TIMES, "aggregator": "bradley_terry"}),
+    "3 shuffles, Borda": ("first", {"schedule": SHUFFLED, "aggregator": "borda"}),
+    "3 shuffles, Kemeny": ("first", {"schedule": SHUFFLED, "aggregator": "kemeny"}),
     "each alone": ("yes_no", {}),
-}  # fmt: skip
+}
 """Schedules and aggregators that are compared under noise, all on the same judge."""
 
 

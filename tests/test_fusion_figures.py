@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmrank.run_fusion import fuse_runs
 from mmrank.kinship import kin_groups, kinship
 from mmrank.run import Run
+from mmrank.run_fusion import fuse_runs
 
 pytestmark = pytest.mark.compare
 

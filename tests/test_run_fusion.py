@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as hnp
 from mmrank import columns
 from mmrank.aggregate import Table
 from mmrank.errors import UsageError
-from mmrank.run_fusion import fuse_runs
 from mmrank.fusion import Fuse, fuse
 from mmrank.fusion_rule import METHODS
 from mmrank.kinship import kin_groups
 from mmrank.pipeline import Stage
 from mmrank.run import Run
+from mmrank.run_fusion import fuse_runs
 from mmrank.types import Hit, Item, Query, Ranking
 
 QUERIES = ["q0", "q1", "q2"]

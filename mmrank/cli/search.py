@@ -37,7 +37,12 @@ def search(
     mode: Annotated[Mode, typer.Option(help="By meaning, by words (BM25), or both, fused.")] = "vector",
     kind: Kinds = None,
     compose: Annotated[
-        str | None, typer.Option(metavar="FORM", help="How a picture and a text become one query: sum, image or text.")
+        str | None,
+        typer.Option(
+            metavar="FORM",
+            help="How a picture and a text become one query: sum, slerp, image, text, intersection, sqaf@MODEL, "
+            "caption@MODEL; weighted reads 'beach -people'.",
+        ),
     ] = None,
     rerank: Annotated[
         str | None, typer.Option(metavar="RECIPE@MODEL", help="Let a judge order the best hits; see mmrank recipes.")

@@ -1,6 +1,46 @@
-"""Composed queries to vectors: `query_vectors` is the way in, `FORMS` the ways to compose."""
+"""Composed queries to vectors: `compose_queries` is the way in, `FORMS` the names of the forms.
 
-from mmrank.compose.forms import FORMS, TEXT_WEIGHT
-from mmrank.compose.queries import query_vectors
+`mmrank.compose.forms` has a table of what each form finds.
+"""
 
-__all__ = ["FORMS", "TEXT_WEIGHT", "query_vectors"]
+from mmrank.compose.captions import Captioned, Captioner, GivenCaptions, TargetCaptions
+from mmrank.compose.choose import Compose, choose_form, named_form
+from mmrank.compose.forms import (
+    FORMS,
+    TEXT_WEIGHT,
+    Caption,
+    Form,
+    ImageForm,
+    Intersection,
+    Sqaf,
+    Sum,
+    TextForm,
+    Whole,
+)
+from mmrank.compose.queries import Composed, compose_queries, query_vectors
+from mmrank.compose.sides import Sides, query_text
+
+__all__ = [
+    "FORMS",
+    "TEXT_WEIGHT",
+    "Caption",
+    "Captioned",
+    "Captioner",
+    "Compose",
+    "Composed",
+    "Form",
+    "GivenCaptions",
+    "ImageForm",
+    "Intersection",
+    "Sides",
+    "Sqaf",
+    "Sum",
+    "TargetCaptions",
+    "TextForm",
+    "Whole",
+    "choose_form",
+    "compose_queries",
+    "named_form",
+    "query_text",
+    "query_vectors",
+]

@@ -1,132 +1,204 @@
-"""Queries to vectors, many at once: every text and every picture goes through the model once."""
+"""Queries to vectors, many at once: each text and picture goes through the model once, and each query fails alone."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from PIL.Image import Image
 
-from mmrank.compose.forms import TEXT_WEIGHT, Sides, Vector, choose_form, query_text
-from mmrank.embed.base import Embedder, MediaNeeds, Vectors
+from mmrank.compose.captions import Captioned
+from mmrank.compose.choose import Compose, choose_form, named_form
+from mmrank.compose.forms import Form
+from mmrank.compose.mixing import weighed
+from mmrank.compose.pictures import Embedded, PictureKey, picture_vectors, pictures_of
+from mmrank.compose.sides import Matrix, Sides, Vector, query_text
+from mmrank.compose.syntax import Term, read_terms
+from mmrank.compose.weights import text_weight_of
+from mmrank.compose.whole import whole_vectors
+from mmrank.embed.base import Embedder, QueryEmbedder, Vectors
 from mmrank.embed.vectors import mean_unit
-from mmrank.errors import EmbedderError, MediaError, UsageError
-from mmrank.media.image import open_image
-from mmrank.media.uri import split_uri
-from mmrank.media.video import sample_frames
-from mmrank.types import ImageSource, Query
+from mmrank.errors import EmbedderError, MediaError, MmrankError, UsageError
+from mmrank.types import Cost, Query
 
-PICTURES_HELD = 64
-"""Decoded pictures in memory at once, about; a thousand queries with a photograph each must not need them all."""
-
-PictureKey: TypeAlias = Hashable
+ByText: TypeAlias = "dict[str, Vector | EmbedderError]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """An image or a video of a query, not opened yet."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """What became of one query.
 
-    key: PictureKey
-    source: ImageSource
-    is_video: bool
-    query_id: str
+    `vectors`: unit vectors, float32 (n, d): one, or two of an intersection (picture, text). `form`: the form it was
+    composed in. `cost`: model calls and pictures, captions included, without the seconds. `note`: the caption.
+    """
 
-    def open(self, needs: MediaNeeds) -> tuple[Image, ...]:
+    vectors: Matrix
+    form: Form
+    cost: Cost = Cost()
+    note: str | None = None
+
+    @property
+    def vector(self) -> Vector:
+        """The one vector. Raises `UsageError` when there are two."""
+        if len(self.vectors) != 1:
+            raise UsageError(
+                f"The form {self.form.name!r} ranks by {len(self.vectors)} vectors, and one is wanted here; search "
+                "with it, or choose another form where vectors are rescored."
+            )
+        one: Vector = self.vectors[0]
+        return one
+
+
+@dataclass(slots=True)
+class _Part:
+    """One query on its way: what it asks of the model, and what came back."""
+
+    query: Query
+    form: Form
+    terms: tuple[Term, ...] = ()
+    caption: Captioned | None = None
+
+
+def compose_queries(
+    embedder: Embedder, queries: Sequence[Query], compose: Compose = None
+) -> list[Composed | MmrankError]:
+    """For each query its vectors, or why it has none; in order.
+
+    `compose`: the name of a form (`FORMS`), a form object, or None: `Whole` where the embedder takes queries whole,
+    else `Sum` for a query with a picture and a text, with the embedder's own text weight, and the side it has
+    otherwise. Several images, and a video's frames, are averaged. Dialogue turns follow the text. A side that the form
+    does not use is neither opened nor embedded; equal texts and pictures are embedded once.
+
+    Raises `UsageError` for a form that does not exist or lacks its model, or whose model writes no text: these are no
+    single query's fault.
+
+        compose_queries(embedder, [Query(image="ref.jpg", text="at night")], Sqaf(captioner=mllm, beta=0.7))
+    """
+    named_form(compose)
+    out: dict[int, Composed | MmrankError] = {}
+    parts: dict[int, _Part] = {}
+    for number, query in enumerate(queries):
         try:
-            if not self.is_video:
-                return (open_image(self.source, size=needs.size),)
-            assert isinstance(self.source, str | Path)
-            span = split_uri(self.source).span
-            return sample_frames(self.source, frames=needs.frames, span=span, size=needs.size).images
-        except MediaError as error:
-            raise MediaError(f"Query {self.query_id!r}: {error}") from error
+            parts[number] = _planned(embedder, query, compose)
+        except UsageError as error:
+            out[number] = error
+    _caption(parts, out)
+    by_text = _text_vectors(embedder, _texts(parts.values()))
+    shown = [p for part in parts.values() if "image" in part.form.needs for p in pictures_of(part.query)]
+    by_picture = picture_vectors(embedder, shown)
+    whole = {number: part.query for number, part in parts.items() if "whole" in part.form.needs}
+    by_number = whole_vectors(embedder, whole) if whole else {}
+    for number, part in parts.items():
+        try:
+            out[number] = _composed(part, by_text, by_picture, by_number.get(number))
+        except MmrankError as error:
+            out[number] = _of_query(part.query, error)
+    return [out[number] for number in range(len(queries))]
 
 
-def query_vectors(
-    embedder: Embedder, queries: Sequence[Query], form: str | None = None, *, text_weight: float = TEXT_WEIGHT
-) -> Vectors:
-    """Unit vectors of queries, float32, shape (n, dimension), in order.
+def query_vectors(embedder: Embedder, queries: Sequence[Query], form: Compose = None) -> Vectors:
+    """Unit vectors of queries, float32, shape (n, dimension), in order: `compose_queries` for forms of one vector.
 
-    `form`: ``image``, ``text`` or ``sum`` (see `FORMS`); when None, ``sum`` for a query with a picture and a text,
-    the side it has otherwise. ``sum`` is the renormalised ``(1 - text_weight) * image + text_weight * text`` of unit
-    vectors. Several images, and a video's frames, are averaged. Dialogue turns stand before the text. A side that
-    the form does not use is neither opened nor embedded; equal texts and pictures are embedded once.
-    Instructions are for embedders that were trained with them; two-tower models were not.
-
-    Raises `UsageError` for an empty query or one that lacks what the form needs, `MediaError` for a picture that
-    cannot be read, `EmbedderError` for a vector that is none. Each names the query or the text.
+    Raises for the first query that has none: `UsageError` for an empty query, one that lacks what the form needs, or a
+    form of two vectors; `MediaError` for a picture that cannot be read; `EmbedderError` for a vector that is none;
+    `MllmError` for a caption that did not come. Each names the query.
 
         query_vectors(embedder, [Query(image="ref.jpg", text="the same place at night")]).shape     # (1, 512)
     """
-    if not 0 <= text_weight <= 1:
-        raise UsageError(f"text_weight is {text_weight}; it must lie between 0 (picture only) and 1 (text only).")
-    forms = [choose_form(query, form) for query in queries]
-    pictures = [_pictures(query) if "image" in form.needs else () for query, form in zip(queries, forms, strict=True)]
-    wanted = [query_text(query) if "text" in form.needs else "" for query, form in zip(queries, forms, strict=True)]
-    by_text = _embed_texts(embedder, wanted)
-    by_picture = _embed_pictures(embedder, pictures)
     vectors = np.empty((len(queries), embedder.dimension), np.float32)
-    for place, (query, chosen) in enumerate(zip(queries, forms, strict=True)):
-        own = [by_picture[picture.key] for picture in pictures[place]]
-        try:
-            sides = Sides(image=mean_unit(np.stack(own)) if own else None, text=by_text.get(wanted[place]))
-            vectors[place] = chosen.combine(sides, text_weight)
-        except EmbedderError as error:
-            raise EmbedderError(f"Query {query.id!r}: {error}.") from error
+    for place, composed in enumerate(compose_queries(embedder, queries, form)):
+        if isinstance(composed, MmrankError):
+            raise composed
+        vectors[place] = composed.vector
     return vectors
 
 
-def _pictures(query: Query) -> tuple[_Picture, ...]:
-    images = [_Picture(_key(source), source, is_video=False, query_id=query.id) for source in query.images]
-    if query.video:
-        images.append(_Picture(("video", str(query.video)), query.video, is_video=True, query_id=query.id))
-    return tuple(images)
-
-
-def _key(source: ImageSource) -> PictureKey:
-    """Equal for what is the same picture without looking into it. The queries keep their objects alive meanwhile."""
-    return source if isinstance(source, bytes) else str(source) if isinstance(source, str | Path) else id(source)
-
-
-def _embed_texts(embedder: Embedder, texts: Sequence[str]) -> dict[str, Vector]:
-    unique = [text for text in dict.fromkeys(texts) if text]
-    return dict(zip(unique, embedder.embed_texts(unique), strict=True)) if unique else {}
-
-
-def _embed_pictures(embedder: Embedder, pictures: Sequence[Sequence[_Picture]]) -> dict[PictureKey, Vector]:
-    unique = {picture.key: picture for own in pictures for picture in own}
-    vectors: dict[PictureKey, Vector] = {}
-    for block in _blocks(list(unique.values()), embedder.needs):
+def _planned(embedder: Embedder, query: Query, compose: Compose) -> _Part:
+    form = choose_form(
+        query, compose, text_weight=text_weight_of(embedder.spec), takes_whole=isinstance(embedder, QueryEmbedder)
+    )
+    part = _Part(query, form)
+    if "text" in form.needs:
+        text = query_text(query)
         try:
-            rows = iter(embedder.embed_images([image for _, images in block for image in images]))
-        except EmbedderError:
-            rows = iter(np.concatenate([_embed_alone(embedder, picture, images) for picture, images in block]))
-        for picture, images in block:
-            vectors[picture.key] = mean_unit(np.stack([next(rows) for _ in images]))
-    return vectors
+            part.terms = read_terms(text) if form.syntax else (Term(text),)
+        except UsageError as error:
+            raise _of_query(query, error) from error
+    return part
 
 
-def _embed_alone(embedder: Embedder, picture: _Picture, images: Sequence[Image]) -> Vectors:
-    """After a block has failed: the same again, one by one, so that the error can name the query."""
+def _caption(parts: dict[int, _Part], out: dict[int, Composed | MmrankError]) -> None:
+    """Have the captions written that are needed; a query without its caption has failed and leaves `parts`."""
+    wanted = {number: part for number, part in parts.items() if "caption" in part.form.needs}
+    if not wanted:
+        return
+    captioner = next(iter(wanted.values())).form.captions  # one call, one form: all have the same
+    assert captioner is not None
+    written = captioner.write([part.query for part in wanted.values()])
+    for (number, part), said in zip(wanted.items(), written, strict=True):
+        if isinstance(said, Captioned):
+            part.caption = said
+        else:
+            out[number] = said
+            del parts[number]
+
+
+def _texts(parts: Iterable[_Part]) -> list[str]:
+    """Every text that is to be embedded, once."""
+    said = (
+        text
+        for part in parts
+        for text in (*(term.text for term in part.terms), *((part.caption.text,) if part.caption else ()))
+    )
+    return list(dict.fromkeys(said))
+
+
+def _text_vectors(embedder: Embedder, texts: Sequence[str]) -> ByText:
+    """A vector for each text, or why there is none: after a failed batch each is tried alone."""
+    if not texts:
+        return {}
     try:
-        return embedder.embed_images(images)
+        return dict(zip(texts, embedder.embed_texts(texts), strict=True))
     except EmbedderError as error:
-        raise EmbedderError(f"Query {picture.query_id!r}: {error}") from error
+        if len(texts) == 1:
+            return {texts[0]: error}
+    return {text: vector for text in texts for vector in _text_vectors(embedder, [text]).values()}
 
 
-def _blocks(pictures: Sequence[_Picture], needs: MediaNeeds) -> Iterator[list[tuple[_Picture, tuple[Image, ...]]]]:
-    """Opened pictures, about `PICTURES_HELD` images at a time."""
-    block: list[tuple[_Picture, tuple[Image, ...]]] = []
-    held = 0
-    for picture in pictures:
-        images = picture.open(needs)
-        block.append((picture, images))
-        held += len(images)
-        if held >= PICTURES_HELD:
-            yield block
-            block, held = [], 0
-    if block:
-        yield block
+def _composed(
+    part: _Part, by_text: ByText, by_picture: Mapping[PictureKey, Embedded], whole: Vector | MmrankError | None
+) -> Composed:
+    """The sides of one query put together. Raises the error of the first part that failed."""
+    images = [_found(by_picture[p.key]) for p in pictures_of(part.query)] if "image" in part.form.needs else []
+    terms = [_found(by_text[term.text]) for term in part.terms]
+    weights = tuple(term.weight for term in part.terms)
+    sides = Sides(
+        image=mean_unit(np.stack(images)) if images else None,
+        text=_text_side(terms, weights) if terms else None,
+        caption=_found(by_text[part.caption.text]) if part.caption else None,
+        whole=None if whole is None else _found(whole),
+    )
+    looked_at = len(part.query.images) if part.form.needs & {"image", "whole"} else 0
+    cost = Cost(model_calls=1, images_encoded=looked_at)
+    note = None
+    if part.caption is not None:
+        cost, note = cost + part.caption.cost, f"target caption: {part.caption.text}"
+    return Composed(vectors=part.form.vectors(sides), form=part.form, cost=cost, note=note)
+
+
+def _text_side(terms: Sequence[Vector], weights: tuple[float, ...]) -> Vector:
+    return terms[0] if len(terms) == 1 else weighed(np.stack(terms), weights, of="the terms of the weighted text")
+
+
+def _of_query(query: Query, error: MmrankError) -> MmrankError:
+    """The error with the query named, as one of the kinds a caller can tell apart."""
+    kinds = (MediaError, UsageError, EmbedderError)  # a subclass may be made in another way
+    kind = next((kind for kind in kinds if isinstance(error, kind)), MmrankError)
+    return kind(f"Query {query.id!r}: {str(error).rstrip('.')}.")
+
+
+def _found(vector: Vector | MmrankError) -> Vector:
+    if isinstance(vector, MmrankError):
+        raise vector
+    return vector

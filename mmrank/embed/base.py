@@ -7,7 +7,7 @@ no torch), `embed` runs the model on a batch of prepared items in one thread.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -55,6 +55,22 @@ class Embedded:
     vector: npt.NDArray[np.float32]
     text_vector: npt.NDArray[np.float32] | None = None
     frame_vectors: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedQuery:
+    """A Query with its media decoded: what a `QueryEmbedder` is given.
+
+    `text`: the query's words, after its dialogue turns. `images`: RGB, upright. `frames` and `times` (seconds): those
+    of its video, in order. `instruction`: the query's own; the embedder has a default.
+    """
+
+    id: str
+    text: str | None = None
+    images: tuple[Image, ...] = field(default=(), repr=False)
+    frames: tuple[Image, ...] = field(default=(), repr=False)
+    times: tuple[float, ...] = ()
+    instruction: str | None = None
 
 
 class BatchError(EmbedderError):
@@ -121,4 +137,17 @@ class Embedder(Protocol):
 
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Query-side image vectors, shape (n, dimension)."""
+        ...
+
+
+@runtime_checkable
+class QueryEmbedder(Protocol):
+    """What an `Embedder` offers besides, if it was trained on queries of text and pictures together.
+
+    Whoever composes queries asks ``isinstance(embedder, QueryEmbedder)``: such an embedder is given a composed query
+    whole; for all others the vectors of `embed_texts` and `embed_images` are mixed (`mmrank.compose`).
+    """
+
+    def embed_queries(self, queries: Sequence[OpenedQuery]) -> list[npt.NDArray[np.float32] | EmbedderError]:
+        """For each query, in order, a unit vector, float32 (dimension,), or why it has none. The others go on."""
         ...

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Protocol, cast
+from urllib.parse import parse_qsl, quote, urlencode
 
 from mmrank.bundled import bundled_folder
 from mmrank.embed.base import Embedder
@@ -32,6 +35,7 @@ class KnownModel:
     requires: tuple[str, ...] = ()
     warning: str | None = None
     assets: str | None = None
+    text_weight: float | None = None
     default: bool = False
 
 
@@ -41,7 +45,8 @@ class Spec:
 
     `name`: ``MODEL/PRETRAINED``, ``hf-hub:ORG/NAME`` or, when `folder` is set, the folder as written.
     `text` is the canonical form: it loads the same model from any working directory, and an alias
-    of a bundled model stays an alias, because where it lies differs between machines.
+    of a bundled model stays an alias, because where it lies differs between machines. `options` are the
+    backend's own settings, names and values as written behind the ``?``.
     """
 
     scheme: str
@@ -50,6 +55,7 @@ class Spec:
     folder: Path | None = None
     revision: str | None = None
     known: KnownModel | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
 
 class LoadBackend(Protocol):
@@ -60,14 +66,18 @@ class LoadBackend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """Where a scheme's `load` function lies, and the file by which a folder for it is known.
+    """Where a scheme's `load` function lies, and how a folder for it is known.
 
-    `load` has the signature of `LoadBackend`. The module is imported when a model is loaded, not before.
+    `load` has the signature of `LoadBackend`. The module is imported when a model is loaded, not before. A folder is
+    known by the file `marker`; if `model_types` are named, that file is a ``config.json`` with one of them as its
+    ``model_type``. `options` may follow a spec of this scheme: ``SPEC?dimension=512``.
     """
 
     module: str
     marker: str
     example: str
+    model_types: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 BACKENDS: dict[str, Backend] = {
@@ -76,10 +86,31 @@ BACKENDS: dict[str, Backend] = {
         marker="open_clip_config.json",
         example="open_clip:ViT-B-32/laion2b_s34b_b79k",
     ),
+    "qwen3_vl": Backend(
+        module="mmrank.embed.qwen_vl",
+        marker="config.json",
+        example="qwen3_vl:Qwen/Qwen3-VL-Embedding-2B",
+        model_types=("qwen3_vl",),
+        options=("dimension", "instruction"),
+    ),
+    "late": Backend(
+        module="mmrank.embed.late",
+        marker="config.json",
+        example="late:vidore/colqwen2-v1.0-hf",
+        model_types=("colqwen2", "colpali"),
+    ),
+    "sbert": Backend(
+        module="mmrank.embed.sentence_transformers",
+        marker="modules.json",
+        example="sbert:sentence-transformers/all-MiniLM-L6-v2",
+        options=("dimension",),
+    ),
 }
-"""Scheme -> backend. A new kind of embedder is one row here and one module."""
+"""Scheme -> backend. A new kind of embedder is one row here and one module. Folders are asked in this order: a
+Qwen3-VL-Embedding checkpoint also has the files of a sentence-transformers model."""
 
 _FOLDER_STARTS = ("/", ".", "~")
+_OPTIONS = re.compile(r"\?(\w+=[^?&]*(?:&\w+=[^?&]*)*)$")
 
 
 @cache
@@ -104,12 +135,42 @@ def parse_spec(text: str) -> Spec:
 
     ``open_clip:MODEL/PRETRAINED``, ``open_clip:hf-hub:ORG/NAME``, ``open_clip:FOLDER``, an alias, or a folder alone
     (its files tell the backend). A folder begins with ``/``, ``.`` or ``~``. ``@REVISION`` after a hub model pins a
-    commit, tag or branch. Raises `UsageError`, with what it may have meant, for anything else.
+    commit, tag or branch. ``?NAME=VALUE&NAME=VALUE`` at the end sets options of the backend, percent-encoded where
+    they hold ``?`` or ``&``. Raises `UsageError`, with what it may have meant, for anything else.
 
     >>> parse_spec("open_clip:hf-hub:laion/CLIP-ViT-B-32@main").revision
     'main'
+    >>> parse_spec("qwen3_vl:Qwen/Qwen3-VL-Embedding-2B?dimension=512").options
+    (('dimension', '512'),)
     """
     text = text.strip()
+    written = _OPTIONS.search(text)
+    if written is None:
+        return _parse_model(text)
+    spec = _parse_model(text[: written.start()])
+    options = dict(parse_qsl(written.group(1), keep_blank_values=True))
+    allowed = BACKENDS[spec.scheme].options
+    if unknown := sorted(set(options) - set(allowed)):
+        there = f"it has {', '.join(allowed)}" if allowed else "it has none"
+        raise UsageError(f"{', '.join(unknown)}: no option of {spec.scheme}; {there}.")
+    return replace(spec, options=tuple(sorted(options.items())), text=with_options(spec.text, options))
+
+
+def with_options(spec: str, options: Mapping[str, object]) -> str:
+    """A spec with options behind those it has; a later one of the same name wins.
+
+    >>> with_options("qwen3_vl:Qwen/Qwen3-VL-Embedding-2B", {"dimension": 512})
+    'qwen3_vl:Qwen/Qwen3-VL-Embedding-2B?dimension=512'
+    """
+    written = _OPTIONS.search(spec)
+    base = spec if written is None else spec[: written.start()]
+    own = {} if written is None else dict(parse_qsl(written.group(1), keep_blank_values=True))
+    own.update((name, str(value)) for name, value in options.items())
+    return f"{base}?{urlencode(sorted(own.items()), quote_via=quote)}" if own else base
+
+
+def _parse_model(text: str) -> Spec:
+    """A spec without options."""
     known = _known(text)
     if known is not None and known.assets is not None:
         return Spec(
@@ -133,12 +194,18 @@ def parse_spec(text: str) -> Spec:
 
 
 def load_embedder(
-    spec: str, *, device: str | None = None, precision: str | None = None, threads: int | None = None
+    spec: str,
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+    **options: str | int,
 ) -> Embedder:
     """Load an embedder by spec or alias (see `parse_spec`; `list_models` has the aliases).
 
     `device`: ``cuda``, ``cuda:1``, ``mps``, ``cpu``; the best there is when None. `precision`: ``float32``,
     ``bfloat16`` or ``float16``; what suits the device when None. `threads`: CPU threads of the whole process.
+    `options`: the backend's own, such as ``dimension=512``; they become part of the embedder's spec.
 
     Weights that are not in the local cache are downloaded; cached ones are used without asking the hub.
     Raises `UsageError` for a spec, device or precision that does not exist, `EmbedderError` when the weights
@@ -149,7 +216,7 @@ def load_embedder(
     """
     from mmrank.devices import set_threads
 
-    parsed = parse_spec(spec)
+    parsed = parse_spec(with_options(spec, options) if options else spec)
     set_threads(threads)
     load = cast("LoadBackend", import_module(BACKENDS[parsed.scheme].module).load)
     return load(parsed, device=device, precision=precision)
@@ -173,12 +240,27 @@ def _scheme_of_folder(folder: str) -> str:
     if not path.is_dir():
         raise EmbedderError(f"There is no folder {folder} to load an embedder from.")
     for scheme, backend in BACKENDS.items():
-        if (path / backend.marker).is_file():
+        if _is_for(backend, path):
             return scheme
-    markers = ", ".join(f"{backend.marker} ({scheme})" for scheme, backend in BACKENDS.items())
+    markers = ", ".join(f"{_files(backend)} ({scheme})" for scheme, backend in BACKENDS.items())
     raise EmbedderError(
         f"The folder {folder} holds no model that is known by its files; one of them must be: {markers}."
     )
+
+
+def _files(backend: Backend) -> str:
+    return f"{backend.marker} of a {' or '.join(backend.model_types)}" if backend.model_types else backend.marker
+
+
+def _is_for(backend: Backend, folder: Path) -> bool:
+    marker = folder / backend.marker
+    if not marker.is_file() or not backend.model_types:
+        return marker.is_file()
+    try:
+        settings = json.loads(marker.read_text("utf-8"))
+    except ValueError as error:
+        raise EmbedderError(f"{marker} is not JSON ({error}); the checkpoint is incomplete or damaged.") from error
+    return isinstance(settings, dict) and settings.get("model_type") in backend.model_types
 
 
 def _unknown(text: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from mmrank.compose import Compose, Composed, compose_queries
 from mmrank.embed.base import Embedder
 from mmrank.errors import MmrankError, UsageError
 from mmrank.index.exact import Matrix
@@ -23,51 +25,37 @@ def check_unicode(query: Query) -> None:
             ) from error
 
 
-def vectors_or_errors(embedder: Embedder, queries: Sequence[Query], form: str | None) -> list[Matrix | MmrankError]:
-    """For each query its vector, float32 (d,), or why it has none.
+def vectors_or_errors(embedder: Embedder, queries: Sequence[Query], form: Compose) -> list[Matrix | MmrankError]:
+    """For each query its vector, float32 (d,), or why it has none; one bad file costs one query.
 
-    All in one batch; after a failed batch one query at a time, so that one bad file costs one query.
+    Raises `UsageError` for a form of two vectors, as `embed_queries` does.
     """
-    from mmrank.compose import query_vectors
-
-    try:
-        return list(query_vectors(embedder, queries, form=form))
-    except MmrankError:
-        return [_alone(embedder, query, form) for query in queries]
-
-
-def _alone(embedder: Embedder, query: Query, form: str | None) -> Matrix | MmrankError:
-    from mmrank.compose import query_vectors
-
-    try:
-        vector: Matrix = query_vectors(embedder, [query], form=form)[0]
-    except MmrankError as error:
-        return error
-    return vector
+    composed = compose_queries(embedder, queries, form)
+    return [one if isinstance(one, MmrankError) else one.vector for one in composed]
 
 
 def embed_queries(
-    embedder: Callable[[], Embedder], queries: Sequence[Query], form: str | None
+    embedder: Callable[[], Embedder], queries: Sequence[Query], form: Compose
 ) -> list[tuple[Matrix, Cost] | MmrankError]:
     """For each query its vector and what that took (loading the model apart), or why it has none."""
     out: list[tuple[Matrix, Cost] | MmrankError | None] = [_fault(query) for query in queries]
     todo = [i for i, fault in enumerate(out) if fault is None]
     if todo:
         loaded = embedder()  # loading a model is no query's cost
-        start = time.perf_counter()
-        found = vectors_or_errors(loaded, [queries[i] for i in todo], form)
-        each = (time.perf_counter() - start) / len(todo)
-        for i, one in zip(todo, found, strict=True):
-            out[i] = one if isinstance(one, MmrankError) else (one, cost_of(queries[i], form, each))
+        for i, composed in zip(todo, timed(loaded, [queries[i] for i in todo], form), strict=True):
+            if isinstance(composed, MmrankError):
+                out[i] = composed
+            else:
+                out[i] = (composed.vector, composed.cost)
     return [one for one in out if one is not None]
 
 
-def cost_of(query: Query, form: str | None, seconds: float) -> Cost:
-    """What embedding one query cost: a model call, and its images where the form looks at them."""
-    from mmrank.compose.forms import choose_form
-
-    images = len(query.images) if "image" in choose_form(query, form).needs else 0
-    return Cost(model_calls=1, images_encoded=images, seconds=seconds)
+def timed(embedder: Embedder, queries: Sequence[Query], form: Compose) -> list[Composed | MmrankError]:
+    """The queries composed, each with its share of the seconds in its cost."""
+    start = time.perf_counter()
+    found = compose_queries(embedder, queries, form)
+    each = Cost(seconds=(time.perf_counter() - start) / max(len(queries), 1))
+    return [one if isinstance(one, MmrankError) else replace(one, cost=one.cost + each) for one in found]
 
 
 def _fault(query: Query) -> UsageError | None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mmrank.compose.forms import query_text
+from mmrank.compose.sides import query_text
 from mmrank.errors import UsageError
 from mmrank.fusion import fuse
 from mmrank.index.filters import both, item_columns, one_of

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmrank.compose.choose import Compose
 from mmrank.embed.base import Embedder
 from mmrank.errors import MmrankError
 from mmrank.index import upkeep
@@ -127,7 +128,7 @@ class Index:
         where: str | None = None,
         mode: Mode = "vector",
         kinds: Sequence[Kind] | None = None,
-        compose: str | None = None,
+        compose: Compose = None,
         exact: bool | None = None,
     ) -> Ranking:
         """The best `k` Items for a text or a Query; all there are when `k` is larger.
@@ -138,7 +139,8 @@ class Index:
             where: SQL over metadata columns, for example ``"year >= 2020 AND kind = 'image'"``.
             mode: "vector"; "text": BM25 over captions, page texts and subtitles; "hybrid": both, fused by rank.
             kinds: only these kinds. With several kinds in play scores are calibrated per kind.
-            compose: how a composed query becomes one vector; see `mmrank.compose`.
+            compose: how a composed query is put together: a name of `mmrank.compose.FORMS` or a form object, such as
+                `mmrank.compose.Sqaf(captioner=mllm)`.
             exact: True compares with every vector, False demands the approximate index.
 
         Raises `UsageError` for an empty query, a wrong option or a filter that cannot be read; `MediaError` for
@@ -155,7 +157,7 @@ class Index:
         where: str | None = None,
         mode: Mode = "vector",
         kinds: Sequence[Kind] | None = None,
-        compose: str | None = None,
+        compose: Compose = None,
         exact: bool | None = None,
         strict: bool = False,
     ) -> list[Ranking]:
@@ -190,13 +192,13 @@ class Index:
         where: str | None = None,
         mode: Mode = "vector",
         kinds: Sequence[Kind] | None = None,
-        compose: str | None = None,
+        compose: Compose = None,
         exact: bool | None = None,
     ) -> Retriever:
         """A Stage that searches this index; a cut-off behind it is pushed into the search."""
         return Retriever(index=self, k=k, options=_options(where, mode, kinds, compose, exact))
 
-    def rescorer(self, depth: int | None = None, *, compose: str | None = None) -> Rescorer:
+    def rescorer(self, depth: int | None = None, *, compose: Compose = None) -> Rescorer:
         """A Stage that orders the first `depth` hits of another stage by this index's vectors."""
         return Rescorer(index=self, depth=depth, compose=compose)
 
@@ -216,7 +218,7 @@ class Index:
         return dict(known(self._store.frames, ids, "vectors"))
 
     def query_vectors(
-        self, queries: Sequence[Query], *, compose: str | None = None
+        self, queries: Sequence[Query], *, compose: Compose = None
     ) -> list[tuple[Matrix, Cost] | MmrankError]:
         """For each Query its unit vector, float32 (dimension,), and what that took, or why it has none."""
         return self.searcher.query_vectors(queries, compose)
@@ -292,6 +294,6 @@ class Index:
 
 
 def _options(
-    where: str | None, mode: Mode, kinds: Sequence[Kind] | None, compose: str | None, exact: bool | None
+    where: str | None, mode: Mode, kinds: Sequence[Kind] | None, compose: Compose, exact: bool | None
 ) -> SearchOptions:
     return SearchOptions(where=where, mode=mode, kinds=kinds_of(kinds), compose=compose, exact=exact)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from mmrank.errors import UsageError
 from mmrank.types import KINDS, Kind
+
+if TYPE_CHECKING:
+    from mmrank.compose.choose import Compose
 
 Mode: TypeAlias = Literal["vector", "text", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -18,15 +21,17 @@ class SearchOptions:
     """Everything about a search but the query and k.
 
     `where`: SQL over metadata. `mode`: "vector", "text" (BM25 over texts) or "hybrid" (both, fused by rank).
-    `kinds`: only these kinds. `compose`: how a composed query becomes one vector (None: the default form).
+    `kinds`: only these kinds. `compose`: the form of a composed query, a name or an object of `mmrank.compose` (None:
+    the default form).
     `exact`: True compares with every vector, False demands an approximate index, None takes one where there is one.
-    `depth`: how deep a hybrid search reads its two lists; None: the larger of k and `hybrid.DEPTH`.
+    `depth`: how deep a hybrid search reads its two lists; None: the larger of k and `hybrid.DEPTH`. An intersection
+    reads the lists of its sides as deep, and at least its own depth.
     """
 
     where: str | None = None
     mode: Mode = "vector"
     kinds: tuple[Kind, ...] | None = None
-    compose: str | None = None
+    compose: Compose = None
     exact: bool | None = None
     depth: int | None = None
 

@@ -4,31 +4,36 @@ One channel in play: the score is the plain cosine (stage "vector"). Several (ki
 layer): each channel's cosines are calibrated (`mmrank.index.calibrate`), an Item scores the best of its channels
 (stage "vector:calibrated") and keeps the raw cosines in `hit.sources`. Calibration keeps the order within a
 channel, so the best k of every channel are enough for the best k of all.
+
+An intersection of a picture and a text searches with each and ranks by both (stage "vector:intersection"; the scores
+of either side are in `hit.sources`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from mmrank.compose import Compose, Composed, Intersection, named_form
 from mmrank.embed.base import Embedder
 from mmrank.errors import EmbedderError, IndexStoreError, MmrankError, UsageError
-from mmrank.index.asked import check_unicode, cost_of, embed_queries, vectors_or_errors
+from mmrank.index.asked import check_unicode, embed_queries, timed
 from mmrank.index.calibrate import gap_of
 from mmrank.index.exact import Matrix
 from mmrank.index.filters import LANCE_ERRORS
 from mmrank.index.hybrid import DEPTH, fuse_lists, sought, text_search
 from mmrank.index.nearest import Reach
 from mmrank.index.options import SearchOptions, check_k
+from mmrank.index.picked import Picked, Side, intersected, joined
 from mmrank.index.rows import row_to_item
 from mmrank.index.snapshot import Channel, StaleSnapshotError
-from mmrank.index.sources import Ask, Candidates, CandidateSource, MatrixSource, TableSource
+from mmrank.index.sources import Ask, CandidateSource, MatrixSource, TableSource
 from mmrank.index.view import View, Viewer
-from mmrank.types import Cost, Hit, Item, Query, Ranking, Record, Source
+from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
 
 TRIES = 3
 """Another process may compact and clean up while this one reads; a fresh view is taken and the search done again."""
@@ -39,15 +44,7 @@ for 200,000 of them and misses nothing."""
 
 PLAIN = "vector"
 CALIBRATED = "vector:calibrated"
-
-
-@dataclass(frozen=True, slots=True)
-class _Picked:
-    """A row that made it: its key in the source, its score, and the raw cosines behind it."""
-
-    key: int
-    score: float
-    sources: tuple[Source, ...] = ()
+AGREED = "vector:intersection"
 
 
 class Searcher:
@@ -66,7 +63,7 @@ class Searcher:
         `strict` raises instead. A bad option or filter raises `UsageError` for all.
         """
         check_k(k)
-        _check_form(options.compose)
+        named_form(options.compose)  # a wrong form is the caller's mistake, not one query's
         self._check_filter(options)
         asked, failed = self._askable(queries, options, strict)
         done = self._by_mode(asked, k, options, strict, failed) if asked else {}
@@ -123,38 +120,37 @@ class Searcher:
             record = Record(stage=PLAIN)
             return {i: Ranking(query=query, records=(record,)) for i, query in asked.items()}
         self._embedder()  # loading a model is no query's cost
-        start = time.perf_counter()
-        vectors = self._vectors(asked, options, strict, failed)
-        each = (time.perf_counter() - start) / max(len(vectors), 1)
-        kept = {i: asked[i] for i in vectors}
-        if not kept:
+        composed = self._composed(asked, options, strict, failed)
+        if not composed:
             return {}
-        rankings = self.search_vectors([*kept.values()], np.stack([*vectors.values()]), k, options)
+        sides = np.stack([one.vectors for one in composed.values()], axis=1)
+        rankings = self._ranked([asked[i] for i in composed], list(sides), k, options)
         return {
-            i: replace(ranking, records=tuple(_with_embedding(r, kept[i], options, each) for r in ranking.records))
-            for i, ranking in zip(kept, rankings, strict=True)
+            i: replace(ranking, records=tuple(_with_embedding(record, one) for record in ranking.records))
+            for (i, one), ranking in zip(composed.items(), rankings, strict=True)
         }
 
-    def _vectors(
+    def _composed(
         self, asked: dict[int, Query], options: SearchOptions, strict: bool, failed: dict[int, MmrankError]
-    ) -> dict[int, Matrix]:
-        """A vector per query; after a failed batch one query at a time, so that one bad file costs one query."""
-        from mmrank.compose import query_vectors
-
-        embedder = self._embedder()
-        if strict:
-            return dict(zip(asked, query_vectors(embedder, [*asked.values()], form=options.compose), strict=True))
-        vectors: dict[int, Matrix] = {}
-        for i, found in zip(asked, vectors_or_errors(embedder, [*asked.values()], options.compose), strict=True):
-            if isinstance(found, MmrankError):
-                failed[i] = found
+    ) -> dict[int, Composed]:
+        """What became of each query; those that became nothing go to `failed`."""
+        composed: dict[int, Composed] = {}
+        for i, found in zip(asked, timed(self._embedder(), [*asked.values()], options.compose), strict=True):
+            if not isinstance(found, MmrankError):
+                composed[i] = found
+            elif strict:
+                raise found
             else:
-                vectors[i] = found
-        return vectors
+                failed[i] = found
+        return composed
 
-    def query_vectors(self, queries: Sequence[Query], form: str | None) -> list[tuple[Matrix, Cost] | MmrankError]:
+    def query_vectors(self, queries: Sequence[Query], form: Compose) -> list[tuple[Matrix, Cost] | MmrankError]:
         """For each query its vector, float32 (d,), and what that took, or why it has none."""
-        _check_form(form)
+        if isinstance(named_form(form), Intersection):
+            raise UsageError(
+                "The form 'intersection' ranks by two vectors and has none of its own; where vectors are rescored "
+                "choose another form."
+            )
         return embed_queries(self._embedder, queries, form)
 
     def search_vectors(
@@ -164,14 +160,21 @@ class Searcher:
 
         Raises `EmbedderError` when they are not finite or of another dimension than the index.
         """
+        return self._ranked(queries, [vectors], k, options)
+
+    def _ranked(
+        self, queries: Sequence[Query], sides: Sequence[Matrix], k: int, options: SearchOptions
+    ) -> list[Ranking]:
+        """`sides`: one matrix (q, d), or two when the form is an intersection."""
         start = time.perf_counter()
-        wide = np.ascontiguousarray(vectors, np.float32)
+        wide = [np.ascontiguousarray(side, np.float32) for side in sides]
         dimension = self._viewer.dimension
-        if wide.shape != (len(queries), dimension) or not np.isfinite(wide).all():
-            raise EmbedderError(
-                f"The query vectors have shape {wide.shape}; this index takes finite ones of "
-                f"shape ({len(queries)}, {dimension})."
-            )
+        for side in wide:
+            if side.shape != (len(queries), dimension) or not np.isfinite(side).all():
+                raise EmbedderError(
+                    f"The query vectors have shape {side.shape}; this index takes finite ones of "
+                    f"shape ({len(queries)}, {dimension})."
+                )
         self._check_filter(options)
         stage, picked, items = self._retried(lambda view: _answer(view, queries, wide, k, options))
         record = Record(stage=stage, cost=Cost(seconds=(time.perf_counter() - start) / max(len(queries), 1)))
@@ -204,27 +207,35 @@ class Searcher:
 
 
 def _answer(
-    view: View, queries: Sequence[Query], vectors: Matrix, k: int, options: SearchOptions
-) -> tuple[str, list[list[_Picked]], dict[int, Item]]:
+    view: View, queries: Sequence[Query], sides: Sequence[Matrix], k: int, options: SearchOptions
+) -> tuple[str, list[list[Picked]], dict[int, Item]]:
     """The stage's name, the picked rows of each query, and the Items behind their keys."""
     channels = view.channels(options.kinds)
     if not channels:
         return PLAIN, [[] for _ in queries], {}
     source = _source(view, channels, options)
     asks = [Ask(query.exclude, query.among) for query in queries]
-    listed = {channel: source.top(channel, vectors, k, asks) for channel in channels}
-    if len(channels) == 1:
-        stage = PLAIN
-        picked = [
-            [_Picked(key, score) for key, score in zip(c.keys.tolist(), c.scores.tolist(), strict=True)]
-            for c in listed[channels[0]]
-        ]
-    else:
-        stage = CALIBRATED
-        picked = [
-            _joined({c: lists[i] for c, lists in listed.items()}, gap_of(query, view.gaps, options.compose), k, source)
+    form = named_form(options.compose)
+
+    def listed(vectors: Matrix, asks: Sequence[Ask], k: int, side: Side | None) -> list[list[Picked]]:
+        lists = {channel: source.top(channel, vectors, k, asks) for channel in channels}
+        if len(channels) == 1:
+            return [
+                [Picked(key, score) for key, score in zip(c.keys.tolist(), c.scores.tolist(), strict=True)]
+                for c in lists[channels[0]]
+            ]
+        side = side or (form.answers_as if form else None)
+        return [
+            joined({c: own[i] for c, own in lists.items()}, gap_of(query, view.gaps, side), k, source)
             for i, query in enumerate(queries)
         ]
+
+    if isinstance(form, Intersection) and len(sides) == 2:
+        stage, depth = AGREED, max(k, form.depth, options.depth or 0)
+        agreed = intersected(listed, source, (sides[0], sides[1]), asks, depth=depth, rule=form.rule)
+        picked = [rows[:k] for rows in agreed]
+    else:
+        stage, picked = PLAIN if len(channels) == 1 else CALIBRATED, listed(sides[0], asks, k, None)
     keys = list({p.key: None for best in picked for p in best})
     return stage, picked, dict(zip(keys, map(row_to_item, source.rows(keys)), strict=True))
 
@@ -250,39 +261,9 @@ def _source(view: View, channels: Sequence[Channel], options: SearchOptions) -> 
     return MatrixSource(view.snapshot(), reach)
 
 
-def _joined(
-    lists: Mapping[Channel, Candidates],
-    gaps: Mapping[Channel, float],
-    k: int,
-    source: CandidateSource,
-) -> list[_Picked]:
-    """One query's channels into one list: best calibrated score of each row, ties by id."""
-    best: dict[int, float] = {}
-    raw: dict[int, list[Source]] = {}
-    for channel, candidates in lists.items():
-        calibrated = (candidates.scores - np.float32(gaps[channel])).tolist()
-        cosines = candidates.scores.tolist()
-        for rank, (key, score, cosine) in enumerate(zip(candidates.keys.tolist(), calibrated, cosines, strict=True), 1):
-            best[key] = max(score, best.get(key, score))
-            raw.setdefault(key, []).append(Source(name=channel.name, rank=rank, score=cosine))
-    keys = list(best)
-    names = dict(zip(keys, source.ids(keys), strict=True))
-    keys.sort(key=lambda key: (-best[key], names[key]))
-    return [_Picked(key, best[key], tuple(raw[key])) for key in keys[:k]]
-
-
-def _with_embedding(record: Record, query: Query, options: SearchOptions, seconds: float) -> Record:
-    return replace(record, calls=1, cost=record.cost + cost_of(query, options.compose, seconds))
-
-
-def _check_form(name: str | None) -> None:
-    """A wrong form is the caller's mistake, not one query's; `mmrank.compose` judges the queries."""
-    if name is None:
-        return
-    from mmrank.compose import FORMS
-
-    if name not in FORMS:
-        raise UsageError(f"There is no form {name!r} of composing a query; it must be one of {', '.join(FORMS)}.")
+def _with_embedding(record: Record, composed: Composed) -> Record:
+    cost = composed.cost
+    return replace(record, calls=cost.model_calls, note=composed.note, cost=record.cost + cost)
 
 
 def _failure(query: Query, mode: str, error: MmrankError) -> Ranking:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
+from mmrank.compose import Compose, Intersection, named_form
 from mmrank.errors import UsageError
 from mmrank.index.hybrid import DEPTH
 from mmrank.index.options import SearchOptions, check_k, is_count
@@ -42,12 +43,14 @@ class Retriever(Stage):
         ]
 
     def limited(self, k: int) -> Stage | None:
-        """The same search at a smaller k; a hybrid keeps reading its lists as deep as it would have."""
+        """The same search at a smaller k; a hybrid and an intersection read their lists as deep as they would have."""
         if k >= self.k:
             return self
         options = self.options
-        if options.mode == "hybrid" and options.depth is None:
+        if options.depth is None and options.mode == "hybrid":
             options = replace(options, depth=max(self.k, DEPTH))
+        if options.depth is None and isinstance(named_form(options.compose), Intersection):
+            options = replace(options, depth=self.k)
         return replace(self, k=k, options=options)
 
     def __repr__(self) -> str:
@@ -69,7 +72,7 @@ class Rescorer(Stage):
 
     index: Index
     depth: int | None = None
-    compose: str | None = None
+    compose: Compose = None
 
     def __post_init__(self) -> None:
         if self.depth is not None and not is_count(self.depth):

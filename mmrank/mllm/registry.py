@@ -29,7 +29,7 @@ class KnownMllm:
     download_mb: int
     licence: str
     good_for: str
-    ask: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
     sees: bool = True
     warning: str | None = None
     assets: str | None = None
@@ -60,7 +60,7 @@ def list_mllms() -> tuple[KnownMllm, ...]:
     'Qwen/Qwen3-VL-Reranker-2B'
     """
     table = tomllib.loads(resources.files("mmrank.mllm").joinpath("models.toml").read_text("utf-8"))
-    rows = [KnownMllm(**{**row, "ask": tuple(row.get("ask", ()))}) for row in table["models"]]
+    rows = [KnownMllm(**{**row, "recipes": tuple(row.get("recipes", ()))}) for row in table["models"]]
     return tuple(sorted(rows, key=lambda row: not row.default))
 
 

@@ -47,3 +47,8 @@ def sample_queries_file() -> Path:
 def toybox_clip_folder() -> Path:
     """The bundled `toybox-clip` model, to be loaded as `local-dir:` by open_clip."""
     return assets_folder() / "models" / "toybox-clip"
+
+
+def toybox_vl_folder() -> Path:
+    """The bundled `toybox-vl` model, to be loaded with transformers' Auto classes."""
+    return assets_folder() / "models" / "toybox-vl"

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from mmrank.cli.command import Command
 from mmrank.cli.fuse import AbsentName, MethodName, NormaliseName, fuse
-from mmrank.run_fusion import fuse_runs
 from mmrank.fusion_rule import METHODS, Absent
 from mmrank.kinship import kin_groups
 from mmrank.run import Run
+from mmrank.run_fusion import fuse_runs
 
 Fuse = Callable[..., Result]
 

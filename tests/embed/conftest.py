@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,3 +35,26 @@ def embedder(tiny_clip: Path) -> OpenClipEmbedder:
     from mmrank.embed.registry import load_embedder
 
     return load_embedder(str(tiny_clip), device="cpu", threads=1)  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def tiny_vl() -> ModuleType:
+    """The module that writes tiny vision-language models."""
+    found = importlib.util.spec_from_file_location("tiny_vl", _MODELS.with_name("tiny_vl.py"))
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen(tiny_vl: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Qwen3-VL whose template shows videos too."""
+    image = "{%- if part['type'] == 'image'"
+    video = (
+        "{%- if part['type'] == 'video' -%}{{- '<|vision_start|><|video_pad|><|vision_end|>' -}}"
+        "{%- elif part['type'] == 'image'"
+    )
+    template = tiny_vl.QWEN_TEMPLATE.replace(image, video)
+    return tiny_vl.write_tiny("qwen3_vl", tmp_path_factory.mktemp("tiny-qwen"), template=template)  # type: ignore[no-any-return]

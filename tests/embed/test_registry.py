@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mmrank.embed.registry import default_model, list_models, load_embedder, parse_spec
+from mmrank.embed.registry import default_model, list_models, load_embedder, parse_spec, with_options
 from mmrank.errors import EmbedderError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def test_aliases_and_specs_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("row", [row for row in list_models() if row.assets is None], ids=lambda row: row.alias)
+@pytest.mark.parametrize(
+    "row", [row for row in list_models() if row.spec.startswith("open_clip:")], ids=lambda row: row.alias
+)
 def test_every_known_model_is_in_open_clips_list(row: object) -> None:
     import open_clip
 
@@ -161,3 +164,37 @@ def test_reading_specs_imports_no_torch() -> None:
         "assert not {'torch', 'open_clip', 'transformers'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme"), [("qwen3_vl", "qwen3_vl"), ("colqwen2", "late"), ("colpali", "late"), ("bert", "sbert")]
+)
+def test_a_folder_is_known_by_its_architecture(tmp_path: Path, kind: str, scheme: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    (tmp_path / "modules.json").write_text("[]")  # the hub's Qwen3-VL-Embedding has one too
+    assert parse_spec(str(tmp_path)).scheme == scheme
+
+
+def test_a_folder_with_a_broken_configuration(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3')
+    with pytest.raises(EmbedderError, match="not JSON"):
+        parse_spec(str(tmp_path))
+
+
+def test_options_are_part_of_a_spec() -> None:
+    spec = parse_spec("qwen3-vl-2b?instruction=Is%20it%20red%3F&dimension=512")
+    assert spec.known is not None
+    assert spec.known.alias == "qwen3-vl-2b"
+    assert dict(spec.options) == {"dimension": "512", "instruction": "Is it red?"}
+    assert spec.text == "qwen3_vl:Qwen/Qwen3-VL-Embedding-2B?dimension=512&instruction=Is%20it%20red%3F"
+    again = parse_spec(spec.text)
+    assert (again.text, again.options, again.name) == (spec.text, spec.options, spec.name)
+    with pytest.raises(UsageError, match="color: no option of qwen3_vl; it has dimension, instruction"):
+        parse_spec("qwen3-vl-2b?color=red")
+    with pytest.raises(UsageError, match="it has none"):
+        parse_spec("vit-b-32?dimension=64")
+
+
+def test_an_option_given_beside_the_spec_replaces_one_in_it() -> None:
+    assert with_options("minilm?dimension=64", {"dimension": 32}) == "minilm?dimension=32"
+    assert with_options("minilm", {}) == "minilm"

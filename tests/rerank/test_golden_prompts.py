@@ -192,13 +192,13 @@ def test_jina_m0() -> None:
 @pytest.mark.parametrize(
     ("name", "query", "slots", "content"),
     [
-        ("toybox_pair", TEXT, (PHOTO,), "<image>\nQuery: a dog to the left of a pizza\nMatch?"),
-        ("toybox_pair", COMPOSED, (PHOTO,), "<image>\nQuery: <image> swap the dog for a cat\nMatch?"),
+        ("toybox_pair", TEXT, (PHOTO,), "Query: a dog to the left of a pizza\n<image> match?"),
+        ("toybox_pair", COMPOSED, (PHOTO,), "Query: <image> swap the dog for a cat\n<image> match?"),
         (
             "toybox_pair",
             TEXT,
             (slot(picture("p"), TextPart(text=" "), words("The dog report This page is about ...")),),
-            "<image> The dog report This page is about ...\nQuery: a dog to the left of a pizza\nMatch?",
+            "Query: a dog to the left of a pizza\n<image> The dog report This page is about ... match?",
         ),
         ("toybox_list", TEXT, (PHOTO, PHOTO), "Query: a dog to the left of a pizza\n<image> A\n<image> B\nBest:"),
         (

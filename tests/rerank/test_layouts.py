@@ -16,7 +16,7 @@ from mmrank.prompts import load_prompt, prompt_names
 from mmrank.rerank.layouts import Layout, ListLayout, PairLayout, SheetLayout, Slot, query_kind
 from mmrank.types import Hit, Item, Query
 
-DOCUMENT_FIRST = {"jina_m0", "toybox_pair"}
+DOCUMENT_FIRST = {"jina_m0"}
 
 JUDGING = [name for name in prompt_names() if load_prompt(name).layout != "query"]
 """Prompts that show candidates; those that only write about a query are not a layout's."""

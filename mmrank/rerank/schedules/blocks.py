@@ -72,12 +72,12 @@ class Blocks:
             return None
         order = by_wins(blocks, answers, slots)
         best, rest = order[: self.size], order[self.size :]
-        block = make_block(best, 0, seed)
+        last = make_block(best, 0, seed)
         try:
-            (answer,) = yield [block]
+            (answer,) = yield [last]
         except TimeoutError:
             return order
-        return [*reordered(block, answer), *rest]
+        return [*reordered(last, answer), *rest]
 
     def _has_final(self, slots: int) -> bool:
         """A list that fits one block was asked whole already."""

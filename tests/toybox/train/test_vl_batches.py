@@ -28,20 +28,10 @@ def test_a_batch_follows_from_seed_and_step() -> None:
 
 def test_batches_come_in_order_from_the_background() -> None:
     mix = Mix(tokens=0, pictures=8)
-    with batches(3, 2, 4, Always(mix)) as stream:
+    with batches(3, 2, 4, {2: mix, 3: mix}.__getitem__) as stream:
         got = [batch.groups[0].patches for batch in stream]
     expected = [make_batch(3, step, mix).groups[0].patches for step in (2, 3)]
     assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
-
-
-class Always:
-    """One mix for every step; a class, because the background process gets it by pickle."""
-
-    def __init__(self, mix: Mix) -> None:
-        self.mix = mix
-
-    def __call__(self, step: int) -> Mix:
-        return self.mix
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -94,7 +84,7 @@ def test_what_fits_is_told_part_by_part() -> None:
     assert [distance(scene, shown) for shown in (scene, other, turned)] == [0, 1, 1]
     picture = scene_picture(turned, album.rng)
     cells = cell_facts(scene, turned, picture)
-    assert cells.shape == (16, 2)
+    assert cells.shape == (16, 3)
     assert set(cells[:, 0].tolist()) == {1}
     assert 0 in cells[:, 1]
 
