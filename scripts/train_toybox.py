@@ -3,7 +3,7 @@
     python scripts/train_toybox.py clip --work /somewhere/with/room
     python scripts/train_toybox.py vl --work /somewhere/else/with/room
 
-go on where they were stopped; an hour and an hour and a half on one CPU core.
+go on where they were stopped; an hour and nearly two hours on one CPU core.
 """
 
 from pathlib import Path
