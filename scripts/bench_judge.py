@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,12 +25,20 @@ import typer
 from _bench import Row, TableText, environment, save, show
 
 import mmrank as mm
+from mmrank.rerank.asks import ask_class
+from mmrank.rerank.recipe import Recipe
 from mmrank.toybox.families import Sort, family_sort, write_families
 from mmrank.toybox.judge import Noise, serve_truth
 from mmrank.toybox.manifest import ToyQuery
 from mmrank.types import Query, Ranking
 
 DEPTH = 20
+
+MOST_LISTED = 10
+
+SHORT = {"max_tokens": 160}
+"""The tokens toybox-vl may write: it was never taught to reason, and its texts end by themselves or not at all."""
+
 GOALS = {"yes_no": 0.93, "first": 0.90, "relations": 0.85}
 """R@1 on objects and grounds by recipe, and on relations."""
 
@@ -183,8 +191,10 @@ def recipes(
             chosen = composed if recipe.tasks == ("composed",) else asked
             cells: list[str] = []
             for name, judge_model in (("toybox-vl", mllm), ("truth", truth)):
+                options = SHORT if name == "toybox-vl" and "max_tokens" in settings_of(recipe) else {}
+                depth = min(DEPTH, recipe.depth or DEPTH, MOST_LISTED if whole_list(recipe) else DEPTH)
                 try:
-                    judge = mm.load_reranker(recipe.name, model=judge_model, depth=min(DEPTH, recipe.depth or DEPTH))
+                    judge = mm.load_reranker(recipe.name, model=judge_model, depth=depth, **options)
                 except RecipeError as error:
                     results[f"{recipe.name}@{name}"] = {"error": str(error)}
                     cells += ["-", "-", "cannot"] if name == "toybox-vl" else ["-", "cannot"]
@@ -202,6 +212,16 @@ def recipes(
     columns = ("R@1", "R@5", "outcomes", "ms", "R@1 (truth)", "outcomes (truth)", "calls")
     title = f"Every recipe on {len(asked)} held-out queries: toybox-vl, and the judge that knows the truth"
     save(json, "recipes", facts, results, [show(title, columns, rows, facts)])
+
+
+def settings_of(recipe: Recipe) -> tuple[str, ...]:
+    """The settings of a recipe's ask."""
+    return tuple(field.name for field in fields(ask_class(recipe.ask.kind)))
+
+
+def whole_list(recipe: Recipe) -> bool:
+    """Whether a recipe shows all its candidates in one prompt; toybox-vl was trained on ten at most."""
+    return recipe.layout.kind != "pair" and recipe.schedule.kind in ("single", "shuffles")
 
 
 def _judged(judge: Any, asked: Sequence[Asked]) -> dict[str, Any]:
@@ -259,7 +279,7 @@ def noise(
         with serve_truth(work / f"families-{families}", noise=Noise(swap=scale, position_bias=bias * scale)) as url:
             model = mm.load_mllm(f"openai:{url}#toybox-truth")
             for name, (recipe, options) in STUDIES.items():
-                judge = replace(mm.load_reranker(recipe, model=model, depth=DEPTH, **options))
+                judge = mm.load_reranker(recipe, model=model, depth=DEPTH, **options)
                 figures = _judged(judge, asked)
                 curves[name].append(figures["R@1"])
                 calls[name] = figures["calls"]

@@ -146,7 +146,10 @@ def is_utf8(text: str) -> bool:
 
 def printable(path: str | Path) -> str:
     """A path for messages and string columns: bytes that are not UTF-8 are shown as ``\\xff``."""
-    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a lone surrogate that no file name can hold: it came from elsewhere
+        return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe(source: object) -> str:

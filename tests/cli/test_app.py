@@ -15,7 +15,7 @@ from mmrank.cli.options import KindName
 from mmrank.types import KINDS
 
 MAIN = "from mmrank.cli.app import main; main()"
-COMMANDS = ("index", "search", "models", "doctor", "demo", "toybox")
+COMMANDS = ("index", "search", "rerank", "fuse", "models", "recipes", "doctor", "demo", "toybox")
 
 
 def mmrank_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmrank.cli.demo_judges import JUDGINGS
 from mmrank.cli.demo_searches import INDEXES, TASKS, answer_id, dozen
 from mmrank.toybox.assets import sample_media_folder, sample_queries_file
 from mmrank.toybox.manifest import read_queries
@@ -42,5 +43,12 @@ def test_the_demo_runs_and_its_numbers_are_not_chance(run, tmp_path: Path) -> No
     assert by_task["text to image"]["first"] > 0.5  # 1 in 120 by chance
     assert by_task["text to image"]["in_ten"] >= by_task["text to image"]["first"]
     page = Path(report["page"]).read_text(encoding="utf-8")
-    assert page.count("<section") == 12
+    before = len({judging.task for judging in JUDGINGS})  # one list before the judges for each task
+    assert page.count("<section") == 12 + before + len(JUDGINGS)
+    judged = {(row["task"], row["recipe"]): row for row in report["judged"]}
+    assert len(judged) == len(JUDGINGS)
+    for row in judged.values():
+        assert sum(row["outcomes"].values()) == row["queries"]
+        assert row["right_first_after"] <= row["in_reach"]
+    assert judged["text_to_image", "yes_no@toybox-vl"]["right_first_after"] > 0.5
     assert page.count("data:image/") > 50
