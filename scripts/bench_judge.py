@@ -191,13 +191,15 @@ def recipes(
             chosen = composed if recipe.tasks == ("composed",) else asked
             cells: list[str] = []
             for name, judge_model in (("toybox-vl", mllm), ("truth", truth)):
-                options = SHORT if name == "toybox-vl" and "max_tokens" in settings_of(recipe) else {}
+                options = dict(SHORT) if name == "toybox-vl" and "max_tokens" in settings_of(recipe) else {}
+                if recipe.max_slots and name == "toybox-vl":
+                    options["max_slots"] = MOST_LISTED
                 depth = min(DEPTH, recipe.depth or DEPTH, MOST_LISTED if whole_list(recipe) else DEPTH)
                 try:
                     judge = mm.load_reranker(recipe.name, model=judge_model, depth=depth, **options)
                 except RecipeError as error:
                     results[f"{recipe.name}@{name}"] = {"error": str(error)}
-                    cells += ["-", "-", "cannot"] if name == "toybox-vl" else ["-", "cannot"]
+                    cells += ["-", "-", "cannot", ""] if name == "toybox-vl" else ["-", "cannot"]
                     continue
                 figures = _judged(judge, chosen)
                 results[f"{recipe.name}@{name}"] = figures
@@ -234,7 +236,7 @@ def _judged(judge: Any, asked: Sequence[Asked]) -> dict[str, Any]:
         "R@1": share(asked, after, 1),
         "R@5": share(asked, after, 5),
         "ceiling": share(asked, before, judge.depth),
-        "calls": sum(r.cost.model_calls for r in after) / len(after),
+        "calls": sum(r.records[-1].calls for r in after) / len(after),
         "seconds": seconds / len(after),
         "outcomes": Counter(r.outcome for r in after),
         "causes": sorted({r.records[-1].error for r in after if r.records[-1].error})[:3],
