@@ -300,12 +300,12 @@ def _draw(path: Path, scales: Sequence[float], curves: dict[str, list[float]], c
     from matplotlib import pyplot
 
     mpl.rcParams["svg.hashsalt"] = "mmrank"
-    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(9.0, 4.2), layout="constrained")
     for name, curve in curves.items():
         axes.plot(scales, [100 * r for r in curve], marker="o", markersize=3, label=f"{name} ({calls[name]:.0f} calls)")
     axes.set(xlabel="noise of the judge", ylabel="R@1 (%)", title="Which schedule holds when the judge errs")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, metadata={"Date": None})
 
 
