@@ -34,10 +34,13 @@ CLIP_SIDE = 144
 """Side of a clip's frames in pixels."""
 
 ENCODERS: dict[str, dict[str, str]] = {
-    "libx264": {"crf": "26", "preset": "veryfast"},
+    "libx264": {"crf": "26", "preset": "veryfast", "x264-params": "mbtree=0"},
     "mpeg4": {"qscale": "4", "flags": "+qscale"},
 }
-"""Video encoders in order of preference, with their settings: h264 where the libraries have it, MPEG-4 elsewhere."""
+"""Video encoders in order of preference, with their settings: h264 where the libraries have it, MPEG-4 elsewhere.
+
+Without its macroblock tree, since the assembly of that part of x264 reads memory that nobody wrote: the bytes of a
+clip then depend on what lay there before (`MALLOC_PERTURB_` shows it)."""
 
 FORMS: dict[tuple[Motion, bool], tuple[str, ...]] = {
     ("crosses", False): (

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from random import Random
 
 import av
@@ -32,6 +35,21 @@ def test_same_clip_same_bytes(tmp_path) -> None:
     write_clip(clip, tmp_path / "a.mp4")
     write_clip(clip, tmp_path / "b.mp4")
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_bytes_do_not_hang_on_what_lay_in_memory_before(tmp_path) -> None:
+    """glibc fills fresh memory with a given byte; the clip is one whose bytes followed it once."""
+    script = (
+        "import sys; from pathlib import Path; from random import Random;"
+        "from mmrank.toybox.clips import sample_clip, write_clip; write_clip(sample_clip(Random(0)), Path(sys.argv[1]))"
+    )
+    written = []
+    for byte in ("85", "170"):
+        path = tmp_path / f"{byte}.mp4"
+        environment = {**os.environ, "MALLOC_PERTURB_": byte}
+        subprocess.run([sys.executable, "-c", script, str(path)], env=environment, check=True)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
 
 
 def test_without_h264_the_other_encoder_is_used(tmp_path, monkeypatch) -> None:
