@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mmrank.errors import MmrankError as MmrankError
     from mmrank.errors import RecipeError as RecipeError
     from mmrank.errors import UsageError as UsageError
+    from mmrank.evaluation.dataset import DatasetError as DatasetError
+    from mmrank.evaluation.datasets.registry import load_dataset as load_dataset
+    from mmrank.evaluation.evaluate import evaluate as evaluate
     from mmrank.fusion import Fuse as Fuse
     from mmrank.fusion import fuse as fuse
     from mmrank.fusion import merge as merge
@@ -60,6 +63,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Cost": "types",
     "Cutoff": "pipeline",
+    "DatasetError": "evaluation.dataset",
     "Embedder": "embed.base",
     "EmbedderError": "errors",
     "Fuse": "fusion",
@@ -81,12 +85,14 @@ _HOME = {
     "UsageError": "errors",
     "clip_rerank": "rerank.vectors",
     "e2rank": "rerank.vectors",
+    "evaluate": "evaluation.evaluate",
     "f4its": "rerank.vectors",
     "f4its_list": "rerank.vectors",
     "fuse": "fusion",
     "fuse_runs": "run_fusion",
     "kin_groups": "kinship",
     "late_interaction": "rerank.vectors",
+    "load_dataset": "evaluation.datasets.registry",
     "load_embedder": "embed.registry",
     "load_mllm": "mllm.registry",
     "load_pipeline": "pipeline_file",

@@ -4,6 +4,11 @@
 
     name = "photos, two ways"            # optional
 
+    [names]                              # optional: what a caller may change; {index} stands for it below
+    index = "indexes/photos"
+    judge = "Qwen/Qwen3-VL-8B-Instruct"
+    embedder = "vit-b-32"                # the one name that may go unused: what the index is to be built with
+
     [[stage]]                            # stages run in the order they stand in
     type = "fuse"
     method = "rrf"                       # product (default), combsum, combmnz, weighted_sum, rrf, borda, merge
@@ -11,18 +16,23 @@
     groups = [[0], [1]]                  # optional, kin branches as mmrank.kin_groups or mmrank fuse --kin gave them
 
     [[stage.branch]]                     # a branch is a list of stages of its own
-    stage = [{ type = "retriever", index = "indexes/photos", k = 200 }]
+    stage = [{ type = "retriever", index = "{index}", k = 200 }]
 
     [[stage.branch]]
-    stage = [{ type = "retriever", index = "indexes/photos", k = 200, mode = "text" }]
+    stage = [{ type = "retriever", index = "{index}", k = 200, mode = "text" }]
 
     [[stage]]
     type = "cutoff"
     k = 100
 
     [[stage]]
+    type = "super_global"                # a stage over vectors, see mmrank.pipeline_vectors
+    index = "{index}"
+    depth = 50
+
+    [[stage]]
     type = "rerank"                      # a recipe with a model
-    judge = "first@Qwen/Qwen3-VL-8B-Instruct"
+    judge = "first@{judge}"
     depth = 20
     options = { window = 10, stride = 5 }
 
@@ -39,25 +49,28 @@ the file.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from mmrank.aggregate import Method, Normalise
 from mmrank.errors import UsageError
 from mmrank.fusion import Fuse
 from mmrank.fusion_rule import Absent
 from mmrank.pipeline import Cutoff, Pipeline, Stage
+from mmrank.pipeline_faults import Place, explain
+from mmrank.pipeline_names import NAMES, Config, FormName, Loading, ObjectName, filled, find_object, names_of
+from mmrank.pipeline_vectors import MovedBy, VectorStage
 from mmrank.types import Kind
 
+MACHINE = ("device", "precision", "threads")
+"""Options of a rerank stage that say how its model is loaded."""
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class RetrieverConfig(_Config):
+class RetrieverConfig(Config):
     """`index.retriever(...)` of a built index."""
 
     type: Literal["retriever"]
@@ -67,41 +80,41 @@ class RetrieverConfig(_Config):
     where: str | None = None
     mode: Literal["vector", "text", "hybrid"] = "vector"
     kinds: tuple[Kind, ...] | None = None
-    compose: str | None = None
+    compose: FormName | None = None
 
-    def build(self, folder: Path) -> Stage:
-        index = _open_index(folder, self.index, self.embedder)
-        stage: Stage = index.retriever(
-            k=self.k, where=self.where, mode=self.mode, kinds=self.kinds, compose=self.compose
-        )
+    def build(self, loading: Loading) -> Stage:
+        index = loading.index(self.index, self.embedder)
+        compose = loading.form(self.compose)
+        stage: Stage = index.retriever(k=self.k, where=self.where, mode=self.mode, kinds=self.kinds, compose=compose)
         return stage
 
 
-class RescorerConfig(_Config):
+class RescorerConfig(Config):
     """`index.rescorer(...)` of a built index: its vectors score what another stage found."""
 
     type: Literal["rescorer"]
     index: str
     depth: PositiveInt | None = None
     embedder: str | None = None
-    compose: str | None = None
+    compose: FormName | None = None
 
-    def build(self, folder: Path) -> Stage:
-        stage: Stage = _open_index(folder, self.index, self.embedder).rescorer(depth=self.depth, compose=self.compose)
+    def build(self, loading: Loading) -> Stage:
+        index = loading.index(self.index, self.embedder)
+        stage: Stage = index.rescorer(depth=self.depth, compose=loading.form(self.compose))
         return stage
 
 
-class CutoffConfig(_Config):
+class CutoffConfig(Config):
     """``% k``: what lies below rank k is discarded."""
 
     type: Literal["cutoff"]
     k: PositiveInt
 
-    def build(self, folder: Path) -> Stage:
+    def build(self, loading: Loading) -> Stage:
         return Cutoff(k=self.k)
 
 
-class RerankConfig(_Config):
+class RerankConfig(Config):
     """`mmrank.load_reranker(...)`: a recipe with a model; the model is loaded when the file is. `options`: settings of
     the recipe, and any other option of `load_reranker` (``device = "cuda"``)."""
 
@@ -113,23 +126,28 @@ class RerankConfig(_Config):
     deadline: float | None = None
     options: dict[str, Any] | None = None
 
-    def build(self, folder: Path) -> Stage:
-        own = {"depth", "form", "seed", "deadline"} & set(self.options or {})
+    def build(self, loading: Loading) -> Stage:
+        options = dict(self.options or {})
+        own = {"depth", "form", "seed", "deadline", "model"} & set(options)
         if own:
             raise UsageError(f"{', '.join(sorted(own))} of a rerank stage stand beside options, not in them.")
         load = import_module("mmrank.rerank.load").load_reranker
-        stage: Stage = load(
-            "@".join(_from(folder, part) for part in self.judge.split("@", 1)),
-            depth=self.depth,
-            form=self.form,
-            seed=self.seed,
-            deadline=self.deadline,
-            **(self.options or {}),
-        )
-        return stage
+        recipe, model = (loading.path(part) for part in self.judge.split("@", 1))
+        told = {"depth": self.depth, "form": self.form, "seed": self.seed, "deadline": self.deadline}
+        machine = {name: options[name] for name in MACHINE if name in options}
+        held = loading.judge(model, machine)
+        if held is not None:
+            plain = {name: value for name, value in options.items() if name not in machine}
+            again: Stage = load(recipe, model=held, **told, **plain)
+            return again
+        stage = load(f"{recipe}@{model}", **told, **options)
+        if "transcript" not in options:  # what one stage records is not what another says
+            loading.keep_judge(model, machine, stage.mllm)
+        made: Stage = stage
+        return made
 
 
-class FuseConfig(_Config):
+class FuseConfig(Config):
     """Branches side by side, fused: the settings of `mmrank.Fuse`. `groups` are what `mmrank.kin_groups` gave once."""
 
     type: Literal["fuse"]
@@ -147,8 +165,8 @@ class FuseConfig(_Config):
         self._fuse(*(Cutoff(k=1) for _ in self.branch))
         return self
 
-    def build(self, folder: Path) -> Stage:
-        return self._fuse(*(_chain(b.stage, folder) for b in self.branch))
+    def build(self, loading: Loading) -> Stage:
+        return self._fuse(*(_chain(b.stage, loading) for b in self.branch))
 
     def _fuse(self, *branches: Stage) -> Fuse:
         return Fuse(
@@ -162,15 +180,15 @@ class FuseConfig(_Config):
         )
 
 
-class ObjectConfig(_Config):
+class ObjectConfig(Config):
     """A Stage from the user's own installed code: ``package.module:object``."""
 
     type: Literal["object"]
-    object: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")]
+    object: ObjectName
     options: dict[str, Any] | None = None
 
-    def build(self, folder: Path) -> Stage:
-        made = _find_object(self.object)
+    def build(self, loading: Loading) -> Stage:
+        made = find_object(self.object)
         if not isinstance(made, Stage):
             if not callable(made):
                 raise UsageError(f"{self.object} is a {type(made).__name__}; it must be a Stage or make one.")
@@ -182,20 +200,21 @@ class ObjectConfig(_Config):
         return made
 
 
-AnyStage = Annotated[
-    RetrieverConfig | RescorerConfig | CutoffConfig | RerankConfig | FuseConfig | ObjectConfig,
-    Field(discriminator="type"),
-]
+_STAGES: TypeAlias = (
+    RetrieverConfig | RescorerConfig | CutoffConfig | RerankConfig | FuseConfig | ObjectConfig | VectorStage
+)
+
+AnyStage: TypeAlias = Annotated[_STAGES, Field(discriminator="type")]
 
 
-class BranchConfig(_Config):
+class BranchConfig(Config):
     """One branch of a fuse stage."""
 
     stage: Annotated[tuple[AnyStage, ...], Field(min_length=1)]
 
 
-class PipelineConfig(_Config):
-    """A whole pipeline file."""
+class PipelineConfig(Config):
+    """A whole pipeline file, its names filled in."""
 
     stage: Annotated[tuple[AnyStage, ...], Field(min_length=1)]
     name: str | None = None
@@ -204,61 +223,77 @@ class PipelineConfig(_Config):
 FuseConfig.model_rebuild()
 
 
-def load_pipeline(path: str | Path) -> Stage:
-    """Read a pipeline file and build its stages (indexes are opened, models load when they are first needed).
+def named_values(path: str | Path) -> dict[str, Any]:
+    """The `[names]` of a pipeline file: what `load_pipeline` can be given, and what it takes when it is not.
 
-    Raises `UsageError` for a file that is not there, is no TOML, or does not fit the schema in this module's text.
+    Raises `UsageError` for a file that is not there or is no TOML.
     """
+    path, raw = _tables(path)
+    try:
+        return names_of(raw)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _tables(path: str | Path) -> tuple[Path, dict[str, Any]]:
     path = Path(path).expanduser()
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"There is no pipeline file {str(path)!r}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.") from None
+
+
+def read_pipeline(path: str | Path, **names: Any) -> PipelineConfig:
+    """A pipeline file, read and checked; nothing is opened or loaded. Arguments and errors are `load_pipeline`'s."""
+    path, raw = _tables(path)
     try:
-        config = PipelineConfig.model_validate(raw)
+        return PipelineConfig.model_validate(filled(raw, names))
     except ValidationError as error:
-        raise UsageError(f"{path} does not fit the pipeline schema:\n{_explain(error)}") from None
-    return _chain(config.stage, path.parent)
+        raise UsageError(f"{path} does not fit the pipeline schema:\n{explain(error, _keys_at)}") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
-def _chain(stages: tuple[AnyStage, ...], folder: Path) -> Stage:
-    built = [s.build(folder) for s in stages]
+def load_pipeline(path: str | Path, **names: Any) -> Stage:
+    """Read a pipeline file and build its stages (indexes are opened, models load when they are first needed).
+
+    `names`: values for the file's `[names]`, in place of those it has. A path in a text counts from the file's folder,
+    as if it stood there; a `pathlib.Path` counts from the working directory.
+
+    Raises `UsageError` for a file that is not there, is no TOML, or does not fit the schema in this module's text, and
+    for a name that the file does not have.
+
+        load_pipeline("indexes/square.toml", index=Path("my.index"), judge="openai:http://localhost:8000/v1#Qwen3-VL-8B")
+    """
+    config = read_pipeline(path, **names)
+    judges = frozenset(stage.judge.partition("@")[2] for stage in _all(config.stage) if isinstance(stage, RerankConfig))
+    return _chain(config.stage, Loading(Path(path).expanduser().parent, judges))
+
+
+def _all(stages: tuple[AnyStage, ...]) -> Iterator[AnyStage]:
+    """Every stage, those of branches too."""
+    for stage in stages:
+        yield stage
+        if isinstance(stage, FuseConfig):
+            for branch in stage.branch:
+                yield from _all(branch.stage)
+
+
+def _chain(stages: tuple[AnyStage, ...], loading: Loading) -> Stage:
+    built = [s.build(loading) for s in stages]
     return built[0] if len(built) == 1 else Pipeline(stages=tuple(built))
 
 
-def _explain(error: ValidationError) -> str:
-    """One line per fault: where in the file, what came, what is allowed."""
-    lines = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"]) or "the file"
-        came = "" if fault["type"] in {"missing", "extra_forbidden"} else f" (it is {fault['input']!r})"
-        lines.append(f"  {place}: {fault['msg']}{came}")
-    return "\n".join(lines)
-
-
-def _from(folder: Path, name: str) -> str:
-    """A path that begins with a dot, from the file's folder; any other name as it is."""
-    return str((folder / name).absolute()) if name.startswith(("./", "../")) else name
-
-
-def _open_index(folder: Path, uri: str, embedder: str | None) -> Any:
-    # Rooms above are reached by name, when a file asks for them: the pipeline itself knows no index.
-    index = import_module("mmrank.index.index").Index
-    place = uri if "://" in uri else str(folder / Path(uri).expanduser())
-    return index.open(place, embedder)
-
-
-def _find_object(path: str) -> Any:
-    module, _, name = path.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"The object {path!r} cannot be found: {error}. Write package.module:object, and install the package "
-            "in the environment mmrank runs in."
-        ) from None
-    return found
+def _keys_at(place: Place) -> tuple[str, ...]:
+    """The keys of a table: of the file, of a branch, of a stage by its type."""
+    if not place:
+        return (*PipelineConfig.model_fields, NAMES)
+    if isinstance(place[-1], int):
+        return tuple(BranchConfig.model_fields)
+    of_type = {
+        get_args(c.model_fields["type"].annotation): c for c in get_args(MovedBy if "moved_by" in place else _STAGES)
+    }
+    config: type[Config] | None = of_type.get((place[-1],))
+    return () if config is None else tuple(config.model_fields)

@@ -72,10 +72,17 @@ class Run:
     def from_rankings(cls, rankings: Sequence[Ranking], name: str = "mmrank") -> Run:
         """The columns of some Rankings."""
         lists = [(r.query.id, r.ids, [h.score for h in r]) for r in rankings]
-        return cls._from_lists(lists, name)
+        return cls.from_lists(lists, name)
 
     @classmethod
-    def _from_lists(cls, lists: Sequence[tuple[str, Sequence[str], Sequence[float]]], name: str) -> Run:
+    def from_lists(
+        cls, lists: Sequence[tuple[str, Sequence[str], Sequence[float]]], name: str = "mmrank"
+    ) -> Run:
+        """From (query id, item ids best first, their scores), one for each query.
+
+        >>> Run.from_lists([("q", ["b", "a"], [0.9, 0.1])]).ids("q")
+        ('b', 'a')
+        """
         code: dict[str, int] = {}
         codes = [code.setdefault(item, len(code)) for _, ids, _ in lists for item in ids]
         return cls(
@@ -179,7 +186,7 @@ class Run:
         for query_id, found in rows.items():
             ids = sorted(found, key=lambda i: (-found[i][0], found[i][1], i))
             lists.append((query_id, ids, [native.get((query_id, i), found[i][0]) for i in ids]))
-        return cls._from_lists(lists, tag)
+        return cls.from_lists(lists, tag)
 
 
 def _parse(line: str, path: Path, number: int) -> tuple[str, str, int, float, str]:

@@ -66,9 +66,16 @@ def test_kin_groups_and_the_other_settings_of_fusing_are_read(tmp_path: Path) ->
     ("text", "message"),
     [
         ("stage = []", "stage"),
+        ("[[stag]]", "stag: there is no such key here; there are stage, name, names. Did you mean stage?"),
+        ("x = 1\n[[stage]]", "stage.0: Unable to extract tag"),
+        ('[[stage]]\ntype = "cutoff"', "stage.0.cutoff.k: this key is missing"),
+        ('[[stage]]\ntype = "retriever"\nindex = "x"\ncompose = "sume"', "Did you mean sum?"),
         ("x = [", "not valid TOML"),
         ('[[stage]]\ntype = "cutoff"\nk = 0', "greater than 0"),
-        ('[[stage]]\ntype = "cutoff"\nk = 3\nkk = 4', "kk: Extra inputs"),
+        (
+            '[[stage]]\ntype = "cutoff"\nk = 3\nkk = 4',
+            "kk: there is no such key here; there are type, k. Did you mean k?",
+        ),
         ('[[stage]]\ntype = "cutof"\nk = 3', "'cutoff'"),
         ('[[stage]]\ntype = "fuse"\nbranch = []', "branch"),
         (FUSED + "groups = [[0]]", "exactly one group"),
@@ -112,7 +119,7 @@ def test_a_judge_is_loaded_with_its_model_from_the_files_folder(
         ("depth = 0", "stage.0.rerank.depth"),
         ("form = 'none'", "no form 'none'"),
         ("deadline = -1", "deadline is -1"),
-        ("window = 8", "window: Extra inputs"),
+        ("window = 8", "window: there is no such key here; there are type, judge, depth"),
     ],
 )
 def test_a_judge_that_cannot_be_meant_is_named(tmp_path: Path, more: str, message: str) -> None:

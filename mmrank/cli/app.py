@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from mmrank.cli.command import STOPPED, Command, ResumableCommand
+from mmrank.cli.datasets import datasets
 from mmrank.cli.demo import demo
 from mmrank.cli.doctor import doctor
+from mmrank.cli.eval import evaluate
 from mmrank.cli.fuse import fuse
 from mmrank.cli.index import index
 from mmrank.cli.models import models
@@ -49,9 +51,11 @@ def _front(
 app.command(cls=ResumableCommand)(index)
 app.command(cls=Command)(search)
 app.command(cls=Command)(rerank)
+app.command("eval", cls=ResumableCommand)(evaluate)
 app.command(cls=Command)(fuse)
 app.command(cls=Command)(models)
 app.command(cls=Command)(recipes)
+app.command(cls=Command)(datasets)
 app.command(cls=Command)(doctor)
 app.command(cls=Command)(demo)
 app.command(cls=Command)(toybox)

@@ -1,0 +1,1 @@
+"""Evaluation under official protocols: data sets, metrics, running pipelines over them, submissions, reports."""

@@ -1,0 +1,72 @@
+"""What an evaluation leaves in its folder: metrics, TREC runs and qrels, submission files, the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmrank.evaluation.dataset import Dataset, Task
+from mmrank.evaluation.evaluate import slug
+from mmrank.evaluation.report import write_report
+from mmrank.evaluation.results import Evaluation
+from mmrank.evaluation.tables import as_json
+
+METRICS = "metrics.json"
+REPORT = "report.html"
+
+
+def write_all(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write everything; returns the files, the report first.
+
+    ``runs/SYSTEM[-TASK].trec`` with native scores beside it, ``qrels[-TASK].trec``, ``metrics.json`` (what
+    ``mmrank eval --json`` prints), ``submissions/SYSTEM/...`` where the data set has a server, ``report.html``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [_metrics(evaluation, folder / METRICS), *_runs(evaluation, folder / "runs")]
+    made += [_qrels(task, folder) for task in evaluation.dataset.tasks if task.relevant]
+    made += _submissions(evaluation, folder / "submissions")
+    write_report(evaluation, folder / REPORT)
+    return [folder / REPORT, *made]
+
+
+def _metrics(evaluation: Evaluation, path: Path) -> Path:
+    path.write_text(json.dumps(as_json(evaluation), indent=1, allow_nan=False), encoding="utf-8")
+    return path
+
+
+def _runs(evaluation: Evaluation, folder: Path) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    made: list[Path] = []
+    for each in evaluation.systems:
+        for run, stage in ((each.run, ""), (each.first, "first")):
+            if run is not None:
+                path = folder / f"{_named(slug(each.system), each.task, stage)}.trec"
+                run.write(path)
+                made.append(path)
+    return made
+
+
+def _qrels(task: Task, folder: Path) -> Path:
+    """``query 0 item gain``, gains as whole numbers where they are (soft labels are not)."""
+    path = folder / f"{_named('qrels', task.name)}.trec"
+    lines = (f"{query} 0 {item} {gain:g}\n" for query, gains in task.relevant.items() for item, gain in gains.items())
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def _submissions(evaluation: Evaluation, folder: Path) -> list[Path]:
+    dataset: Dataset = evaluation.dataset
+    if dataset.submit is None:
+        return []
+    made: list[Path] = []
+    for name in evaluation.names:
+        runs = {each.task: each.run for each in evaluation.systems if each.system == name}
+        if len(runs) == len(dataset.tasks):
+            place = folder / slug(name)
+            place.mkdir(parents=True, exist_ok=True)
+            made += dataset.submit(runs, place)
+    return made
+
+
+def _named(*parts: str) -> str:
+    return "-".join(slug(part) for part in parts if part)
