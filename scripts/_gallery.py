@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mmrank.cli.eval_systems import Galleries
-from mmrank.cli.judging import settings
+from mmrank.cli.values import named_values
 from mmrank.evaluation.dataset import Task
 from mmrank.evaluation.datasets.registry import load_dataset
 
@@ -29,7 +29,7 @@ def build_command(name: str, *, default_split: str, description: str | None) -> 
         threads: Annotated[int | None, typer.Option(min=1)] = None,
     ) -> None:
         media = "allow_missing" if allow_missing else "required"
-        data = load_dataset(name, root, split, media=media, **settings(variant))
+        data = load_dataset(name, root, split, media=media, **named_values(variant, "--variant"))
         place = to or Path("evaluations") / f"{data.name}-{data.split}"
         machine = {"device": device, "precision": precision, "threads": threads}
         galleries = Galleries(folder=place / "indexes", models={"": model} if model else {}, machine=machine)

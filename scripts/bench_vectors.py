@@ -1,7 +1,9 @@
-"""Bench the vector stages: SuperGlobal beside bare numpy, MaxSim beside scoring everything, and R@1 on the toybox.
+"""Bench the vector stages: SuperGlobal beside bare numpy, MaxSim beside scoring everything, token vectors read from
+an index's table beside memory, and R@1 on the toybox.
 
 python scripts/bench_vectors.py speed --json vectors_speed.json
 python scripts/bench_vectors.py late --json vectors_late.json
+python scripts/bench_vectors.py table --work FOLDER --json vectors_table.json
 python scripts/bench_vectors.py toybox --work FOLDER --json vectors_toybox.json
 """
 
@@ -15,12 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import lancedb
 import numpy as np
 import typer
 from _bench import Row, environment, interleaved, medians, ratio, save, show, timed
 from _bench_data import Floats, clustered
 from _bench_tokens import pooled, tokens
 
+from mmrank.index.schema import tokens_schema
+from mmrank.index.tokens import index_tokens, put_tokens, read_tokens
 from mmrank.pipeline import Stage
 from mmrank.rerank import vectors as mv
 from mmrank.rerank.vectors.late import max_sim, scored_early
@@ -31,6 +36,9 @@ from mmrank.types import Hit, Item, Query, Ranking
 DEPTH, DIMENSION, K = 400, 512, 10
 SPEED_GOAL = 2.0
 SAME_GOAL, SCORED_GOAL = 0.95, 0.5
+READ = (4, 50, 300)
+GROUP = 350
+"""Pages of one commit, about what a build writes at once."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -163,6 +171,54 @@ def late(
     title = f"MaxSim over {candidates} candidates, {queries} queries, {pages} pages: the exhaustive top {K}"
     table = show(title, ("same set", "overlap", "scored", "R@1", "time"), lines, facts)
     save(json, "vectors_late", facts, figures, [table])
+
+
+@app.command()
+def table(
+    *,
+    work: Annotated[Path, typer.Option(help="A folder for the table; it is made anew.")],
+    json: Json = None,
+    pages: Annotated[int, typer.Option(help="Pages.")] = 2_000,
+    per_page: Annotated[int, typer.Option(help="Token vectors of a page, on average.")] = 700,
+    rounds: Annotated[int, typer.Option(min=3, help="Reads of each kind.")] = 20,
+) -> None:
+    """Token vectors by content from the table an index keeps, beside the same pages in memory; warm in the file cache.
+
+    Both end in float32, as MaxSim takes them.
+    """
+    facts = environment()
+    made = tokens(pages, 1, per_page=per_page).pages
+    contents = [f"{number:064x}" for number in range(pages)]
+    kept = lancedb.connect(work).create_table("tokens", schema=tokens_schema(made[0].shape[1]), mode="overwrite")
+    for start in range(0, pages, GROUP):
+        group = slice(start, start + GROUP)
+        put_tokens(kept, dict(zip(contents[group], made[group], strict=True)))
+    index_tokens(kept)
+    held = dict(zip(contents, made, strict=True))
+    raw = sum(page.nbytes for page in made)
+    figures: dict[str, Any] = {"bytes": raw, "bytes on disk": kept.stats()["total_bytes"]}
+    rng = np.random.default_rng(0)
+    lines = [
+        Row(
+            "bytes on disk, and over those of the numbers",
+            (f"{figures['bytes on disk']:,}", f"{figures['bytes on disk'] / raw:.3f}"),
+        )
+    ]
+    for count in READ:
+        some = [[contents[i] for i in rng.choice(pages, count, replace=False)] for _ in range(rounds)]
+        contenders: dict[str, Callable[[int], Any]] = {
+            f"{count} pages from memory": lambda n: {name: held[name].astype(np.float32) for name in some[n]},  # noqa: B023
+            f"{count} pages from the table": lambda n: dict(read_tokens(kept, some[n])),  # noqa: B023
+        }
+        memory, disk = (work(0) for work in contenders.values())
+        assert all(np.array_equal(memory[name], disk[name]) for name in some[0])
+        seconds = interleaved(contenders, rounds)
+        base, middle = next(iter(contenders)), medians(seconds)
+        for name in contenders:
+            figures[name] = {"seconds": middle[name], "ratio": ratio(name, seconds, base)}
+            lines.append(Row(name, (f"{middle[name] * 1e3:.1f} ms", f"{figures[name]['ratio']:.1f}")))
+    shown = show(f"Token vectors of {pages} pages of {per_page}", ("median", "ratio"), lines, facts)
+    save(json, "vectors_table", facts, figures, [shown])
 
 
 @app.command()

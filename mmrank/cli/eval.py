@@ -10,9 +10,9 @@ import typer
 
 from mmrank.cli.eval_options import OrderName, SubsetName, TiesName
 from mmrank.cli.fuse import MethodName
-from mmrank.cli.judging import settings
 from mmrank.cli.options import Debug, Device, Json, Precision, Threads
 from mmrank.cli.output import count, duration, out, print_json, say, stdout_for_json, warn
+from mmrank.cli.values import named_values
 from mmrank.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +34,12 @@ def evaluate(
     variant: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the data set, such as labels=soft.")
     ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this task, such as t2v. Repeatable.")
+    ] = None,
     pipeline: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE.toml", help="A pipeline file to run. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="FILE.toml", help="A pipeline file to run; FILE.toml?NAME=VALUE sets a name. Repeatable."),
     ] = None,
     run: Annotated[
         list[str] | None, typer.Option(metavar="[TASK=]RUN", help="A TREC run to score. Repeatable.")
@@ -104,7 +108,8 @@ def evaluate(
     media: Media = "none" if not pipeline else "allow_missing" if allow_missing else "required"
     started = time.perf_counter()
     with stdout_for_json(json):
-        data = load_dataset(dataset, root, split, media=media, limit=limit, **settings(variant))
+        data = load_dataset(dataset, root, split, media=media, limit=limit, **named_values(variant, "--variant"))
+        data = data.only(task) if task else data
         _tell(data)
         place = to or Path(DEFAULT_TO) / f"{data.name}-{data.split}"
         machine = {"device": device, "precision": precision, "threads": threads}
@@ -154,7 +159,7 @@ def _evaluated(data: Dataset, systems: Mapping[str, System], **how: Any) -> Eval
 
     with QueryProgress() as progress:
         found = measure(data, systems, watch=progress, **how)
-    write_all(found, how["to"])
+        write_all(found, how["to"], watch=lambda done, total: progress("Report", "", done, total))
     return found
 
 

@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmrank.cli.judging import settings
 from mmrank.cli.output import say, warn
+from mmrank.cli.values import named_values
 from mmrank.errors import UsageError
 
 if TYPE_CHECKING:
     from mmrank.aggregate import Method
     from mmrank.evaluation.dataset import Dataset, Task
     from mmrank.evaluation.evaluate import Matrix, System
+    from mmrank.evaluation.file_names import FileNames
     from mmrank.evaluation.matrices import Order
     from mmrank.pipeline import Stage
     from mmrank.run import Run
+
+
+EMBEDDER = "embedder"
+"""The name in a pipeline file's ``[names]`` that says what its index is built with, where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +37,17 @@ class Galleries:
     machine: Mapping[str, Any] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
-    def place(self, task: Task, dataset: Dataset, name: str = "") -> Path:
+    def place(self, task: Task, dataset: Dataset, name: str = "", embedder: str | None = None) -> Path:
         """The folder of the index of the task's gallery, built now when it is not there.
 
-        `name`: what a pipeline file calls the index.
+        `name`: what a pipeline file calls the index. `embedder`: what it is to be built with when ``--model`` does not
+        say.
         """
         from mmrank.cli.progress import BuildProgress
         from mmrank.embed.registry import default_model, load_embedder
         from mmrank.evaluation.galleries import gallery_index
 
-        spec = self.models.get(name) or self.models.get("") or default_model().spec
+        spec = self.models.get(name) or self.models.get("") or embedder or default_model().spec
         model = load_embedder(spec, **self.machine)
         if model.warning and spec not in self.told:
             warn(f"{spec}: {model.warning}.")
@@ -74,39 +80,62 @@ def models_named(texts: Sequence[str]) -> dict[str, str]:
 
 
 def pipelines(
-    files: Sequence[Path], names: Sequence[str] | None, dataset: Dataset, galleries: Galleries
+    texts: Sequence[str], names: Sequence[str] | None, dataset: Dataset, galleries: Galleries
 ) -> dict[str, Callable[[Task], Stage]]:
     """Each pipeline file as a system: loaded when its turn comes, over the index of the task's gallery.
 
-    `names`: ``NAME=VALUE`` for the files' ``[names]``; a file takes those that it has. What a file calls an index and
+    `texts`: ``FILE.toml`` or ``FILE.toml?NAME=VALUE&NAME=VALUE``, so that one file gives several systems. `names`:
+    ``NAME=VALUE`` for the ``[names]`` of all files; a file takes those that it has. What a file calls an index and
     nobody names is the index of the task's gallery.
     """
-    from mmrank.evaluation.file_names import file_names
-
-    given = settings(names)
-    known = {path: file_names(path) for path in files}  # a file that is wrong is said before anything is built
-    if unknown := set(given) - {name for each in known.values() for name in each.values}:
+    given = named_values(names)
+    files = [_parsed(text) for text in texts]  # a file that is wrong is said before anything is built
+    if unknown := set(given) - {name for each in files for name in each.known.values}:
         raise UsageError(f"--set {min(unknown)}: none of the pipeline files has that in its [names].")
-    if unknown := set(galleries.models) - {"", *(name for each in known.values() for name in each.indexes)}:
+    if unknown := set(galleries.models) - {"", *(name for each in files for name in each.known.indexes)}:
         raise UsageError(f"--model {min(unknown)}=...: none of the pipeline files has an index of that name.")
     systems: dict[str, Callable[[Task], Stage]] = {}
-    for path, each in known.items():
-        own = {name: value for name, value in given.items() if name in each.values}
-        missing = [name for name in each.indexes if name not in own]
-        systems[_unused(each.title, systems)] = _maker(path, own, missing, dataset, galleries)
+    for each in files:
+        shared = {name: value for name, value in given.items() if name in each.known.values}
+        systems[_unused(each.title, systems)] = _maker(each, {**shared, **each.own}, dataset, galleries)
     return systems
 
 
-def _maker(
-    path: Path, given: Mapping[str, Any], indexes: Sequence[str], dataset: Dataset, galleries: Galleries
-) -> Callable[[Task], Stage]:
-    """What loads a file for a task, with an index of the task's gallery for each of `indexes`."""
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """A pipeline file, what it lets a caller choose, and what was chosen for it alone."""
+
+    path: Path
+    known: FileNames
+    own: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        return ", ".join([self.known.title, *(f"{name} {value}" for name, value in self.own.items())])
+
+
+def _parsed(text: str) -> _File:
+    from mmrank.evaluation.file_names import file_names
+
+    path, mark, chosen = text.partition("?")
+    known = file_names(Path(path))
+    own = named_values(chosen.split("&") if mark else None, f"{path}?")
+    if unknown := set(own) - set(known.values):
+        there = ", ".join(known.values) or "none"
+        raise UsageError(f"{text}: the file has no name {min(unknown)!r} in its [names]; it has {there}.")
+    return _File(path=Path(path), known=known, own=own)
+
+
+def _maker(file: _File, given: Mapping[str, Any], dataset: Dataset, galleries: Galleries) -> Callable[[Task], Stage]:
+    """What loads a file for a task, with an index of the task's gallery for each that nobody named."""
     from mmrank.pipeline_file import load_pipeline
 
     def make(task: Task) -> Stage:
-        places = {name: galleries.place(task, dataset, name) for name in indexes}
-        say(f"Loading {path} ...")
-        return load_pipeline(path, **given, **places)
+        embedder = {**file.known.values, **given}.get(EMBEDDER)
+        missing = [name for name in file.known.indexes if name not in given]
+        places = {name: galleries.place(task, dataset, name, embedder) for name in missing}
+        say(f"Loading {file.title} ...")
+        return load_pipeline(file.path, **given, **places)
 
     return make
 

@@ -7,8 +7,8 @@ protocol. Readers in `mmrank.evaluation.datasets` make them from the real downlo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -136,6 +136,17 @@ class Dataset:
             if task.name == name:
                 return task
         raise UsageError(f"{self.title} has no task {name!r}; it has {', '.join(repr(t.name) for t in self.tasks)}.")
+
+    def only(self, names: Sequence[str]) -> Dataset:
+        """The same with some of its tasks, in its own order; figures over all tasks and submissions fall away.
+
+        Raises `UsageError` for a name that no task has.
+        """
+        wanted = {self.task(name).name for name in names}
+        tasks = tuple(task for task in self.tasks if task.name in wanted)
+        if len(tasks) == len(self.tasks):
+            return self
+        return replace(self, tasks=tasks, combine=None, combine_values=None, submit=None)
 
 
 def _all_different(what: str, names: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from mmrank.evaluation.dataset import Dataset, Task
@@ -15,8 +16,8 @@ METRICS = "metrics.json"
 REPORT = "report.html"
 
 
-def write_all(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write everything; returns the files, the report first.
+def write_all(evaluation: Evaluation, folder: Path, *, watch: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Write everything; returns the files, the report first. `watch`: told (pictures done, in all) of the report.
 
     ``runs/SYSTEM[-TASK].trec`` with native scores beside it, ``qrels[-TASK].trec``, ``metrics.json`` (what
     ``mmrank eval --json`` prints), ``submissions/SYSTEM/...`` where the data set has a server, ``report.html``.
@@ -25,7 +26,7 @@ def write_all(evaluation: Evaluation, folder: Path) -> list[Path]:
     made = [_metrics(evaluation, folder / METRICS), *_runs(evaluation, folder / "runs")]
     made += [_qrels(task, folder) for task in evaluation.dataset.tasks if task.relevant]
     made += _submissions(evaluation, folder / "submissions")
-    write_report(evaluation, folder / REPORT)
+    write_report(evaluation, folder / REPORT, progress=watch)
     return [folder / REPORT, *made]
 
 

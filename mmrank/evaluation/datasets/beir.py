@@ -33,7 +33,8 @@ def read(root: Path, split: str, media: Media, *, title: str | None = None) -> D
             `corpus.jsonl`, or a folder `media/`, `images/`, `videos/`, `pages/` or `documents/`.
         split: "test", "dev" or "train": which judgements.
         media: what to do about files that rows name and that are not there.
-        title: the name to print; None: the folder's.
+        title: the name to print; None: "BEIR folder" and its name (alone it could be that of a data set with
+            another protocol).
 
     Rows of `corpus.jsonl` and `queries.jsonl` have an id (``_id``), a ``text`` (``title`` goes before it), a picture
     (``image``) or ``video`` by its path from the root or a media folder, and queries an ``instruction`` and ids to
@@ -42,6 +43,7 @@ def read(root: Path, split: str, media: Media, *, title: str | None = None) -> D
 
     Ids are kept; white space in them is percent-encoded, because run files split on it.
     """
+    name = title or f"BEIR folder {root.resolve().name}"
     places = [path for start in ("queries", f"queries.{split}", f"queries/{split}") for path in _queries_named(start)]
     asked = first_existing(root, places, "A file of queries")
     graded = first_existing(root, _qrels_named(split), f"A file of judgements for {split}")
@@ -49,13 +51,13 @@ def read(root: Path, split: str, media: Media, *, title: str | None = None) -> D
     gains = {_id(query): {_id(item): grade for item, grade in row.items()} for query, row in read_qrels(graded).items()}
     items, gains = _gallery(root, files, gains)
     queries, lacking = _queries(asked, files)
-    missing = files.check(title or root.resolve().name)
+    missing = files.check(name)
     rows, notes = judged_only(queries, gains, set(items))
     rows = [replace(row, lacks_media=row.query.id in lacking) for row in rows]
     task, dropped = make_task(rows, items, BEIR)
     return Dataset(
         name="beir",
-        title=title or root.resolve().name,
+        title=name,
         split=split,
         tasks=(task,),
         missing=missing,

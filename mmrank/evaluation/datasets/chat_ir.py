@@ -85,7 +85,7 @@ def _checked(row: dict[str, Any], number: int, path: Path) -> dict[str, Any]:
 
 
 def _image(files: MediaFiles, path: str) -> Item | None:
-    found = files.find([path, Path(path).name])
+    found = files.find([path, path.rpartition("/")[2]])
     return None if found is None else Item(id=path, kind="image", uri=found)
 
 

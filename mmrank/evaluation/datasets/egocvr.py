@@ -9,13 +9,17 @@ from __future__ import annotations
 import ast
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from mmrank.evaluation.dataset import Dataset, DatasetError, Media, Task
+from mmrank.evaluation.datasets.egocvr_galleries import SETTINGS, Mask, Setting, derived, official, video_of
 from mmrank.evaluation.datasets.files import MediaFiles, first_existing
 from mmrank.evaluation.datasets.rows import QueryRow, make_task
 from mmrank.evaluation.metrics import Metric
@@ -25,8 +29,8 @@ from mmrank.types import Item, Query
 
 Text = Literal["instruction", "tfcvr", "gt"]
 Gallery = Literal["official", "derived"]
-Lists = Sequence[Sequence[str]]
-"""The clips that each row's query ranks."""
+Clips = npt.NDArray[np.object_]
+"""The ids of all clips, in the gallery's order."""
 
 FOLDERS = ("annotation/egocvr/", "annotations/egocvr/", "annotation/", "egocvr/", "")
 COLUMNS: dict[Text, str] = {
@@ -42,7 +46,7 @@ VARIANTS: dict[Text, str] = {
 MIN_GALLERY = 2
 """Queries with fewer candidates are skipped (egocvr_retrieval.py)."""
 
-METRICS: dict[str, tuple[Metric, ...]] = {"global": EGOCVR_GLOBAL, "local": EGOCVR_LOCAL}
+METRICS: dict[Setting, tuple[Metric, ...]] = {"global": EGOCVR_GLOBAL, "local": EGOCVR_LOCAL}
 
 csv.field_size_limit(1 << 27)  # a row's global gallery is a list of ten thousand numbers: 70 kB
 
@@ -78,17 +82,18 @@ def read(root: Path, split: str, media: Media, *, text: Text = "instruction", ga
     ids = list(dict.fromkeys(found.clips))
     items = {clip: _clip(files, clip) for clip in ids}
     missing = files.check("EgoCVR")
-    lists = _official(found) if gallery == "official" else _derived(found, ids)
+    if gallery == "official":
+        masks = official(found.path, found.rows, found.clips)
+    else:
+        masks = derived([row["video_clip_id"] for row in found.rows], ids)
     tasks: list[Task] = []
     dropped: list[str] = []
     notes: list[str] = []
-    for name, listed in lists.items():
-        rows = [_query(found, number, items, among, text) for number, among in enumerate(listed)]
-        kept = [row for row, among in zip(rows, listed, strict=True) if len(among) >= MIN_GALLERY]
-        task, left_out = make_task(kept, items, METRICS[name], name=name)
+    for setting in SETTINGS:
+        task, left_out, said = _task(found, items, masks[setting], setting, text)
         tasks.append(task)
         dropped += left_out
-        notes += _notes(name, found, listed)
+        notes += said
     return Dataset(
         name="egocvr",
         title="EgoCVR",
@@ -117,7 +122,7 @@ def _annotations(root: Path, gallery: Gallery) -> _Annotations:
             "it, gallery=derived takes all clips and all clips of the same video, under a name that says so."
         ) from None
     rows = _csv(path, ["video_clip_id", "target_clip_ids", *COLUMNS.values()])
-    targets = [tuple(dict.fromkeys(_literal(row["target_clip_ids"], path, str))) for row in rows]
+    targets = [tuple(dict.fromkeys(_names(row["target_clip_ids"], path))) for row in rows]
     return _Annotations(path=path, rows=rows, targets=targets, clips=_clips(root, rows, targets, gallery))
 
 
@@ -139,68 +144,15 @@ def _csv(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _literal(text: str, path: Path, kind: type) -> list[Any]:
-    """A list written as Python writes it."""
+def _names(text: str, path: Path) -> list[str]:
+    """A list of clips as Python writes it."""
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
         value = None
-    if not isinstance(value, list | tuple) or not all(isinstance(each, kind) for each in value):
-        raise DatasetError(f"{path}: {text[:60]!r} is no list of {kind.__name__}; download the file again.")
-    return list(value)
-
-
-def _official(found: _Annotations) -> dict[str, Lists]:
-    """The galleries that the file lists as numbers of rows of the authors' embedding files.
-
-    Those follow `egocvr_data.csv`, either row by row or each clip once: the order is taken under which every local
-    gallery lies within the query's own video.
-    """
-    lists: dict[str, list[list[int]]] = {}
-    for name in METRICS:
-        if any(row.get(f"{name}_idx") is None for row in found.rows):
-            raise DatasetError(f"{found.path} has no column '{name}_idx'; give the gallery file, not the annotations.")
-        lists[name] = [_literal(row[f"{name}_idx"], found.path, int) for row in found.rows]
-    for order in (list(dict.fromkeys(found.clips)), found.clips):
-        if _fits(order, lists, found.rows):
-            return {
-                name: [tuple(dict.fromkeys(order[number] for number in row)) for row in rows]
-                for name, rows in lists.items()
-            }
-    raise DatasetError(
-        f"The local galleries of {found.path} do not lie within their queries' videos under any order of "
-        "egocvr_data.csv; the two files do not belong together."
-    )
-
-
-def _fits(order: list[str], lists: Mapping[str, list[list[int]]], rows: list[dict[str, Any]]) -> bool:
-    if any(not 0 <= number < len(order) for listed in lists.values() for row in listed for number in row):
-        return False
-    return all(
-        _video(order[number]) == _video(row["video_clip_id"])
-        for row, listed in zip(rows, lists["local"], strict=True)
-        for number in listed
-    )
-
-
-def _derived(found: _Annotations, ids: list[str]) -> dict[str, Lists]:
-    by_video: dict[str, list[str]] = {}
-    for clip in ids:
-        by_video.setdefault(_video(clip), []).append(clip)
-    own = [row["video_clip_id"] for row in found.rows]
-    return {
-        "global": [_but(ids, clip) for clip in own],
-        "local": [_but(by_video.get(_video(clip), []), clip) for clip in own],
-    }
-
-
-def _but(clips: Sequence[str], own: str) -> Sequence[str]:
-    return [clip for clip in clips if clip != own]
-
-
-def _video(clip: str) -> str:
-    """The video that a clip (``VIDEO_START_END``) was cut from."""
-    return clip.rsplit("_", 2)[0]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise DatasetError(f"{path}: {text[:60]!r} is no list of clips; download the file again.")
+    return value
 
 
 def _media_roots(root: Path) -> list[Path]:
@@ -209,40 +161,47 @@ def _media_roots(root: Path) -> list[Path]:
 
 
 def _clip(files: MediaFiles, clip: str) -> Item | None:
-    found = files.find([f"{_video(clip)}/{clip}.mp4", f"{clip}.mp4"])
-    return None if found is None else Item(id=clip, kind="video", uri=found, parent=_video(clip))
+    found = files.find([f"{video_of(clip)}/{clip}.mp4", f"{clip}.mp4"])
+    return None if found is None else Item(id=clip, kind="video", uri=found, parent=video_of(clip))
 
 
-def _query(
-    found: _Annotations, number: int, items: Mapping[str, Item | None], among: Sequence[str], text: Text
-) -> QueryRow:
-    row = found.rows[number]
-    own = items.get(row["video_clip_id"])
-    few = 2 * len(among) <= len(items)
+def _query(found: _Annotations, number: int, own: Item | None, gallery: tuple[Clips, Mask], text: Text) -> QueryRow:
+    clips, mask = gallery
+    few = 2 * int(mask.sum()) <= len(clips)
+    named = tuple(clips[mask if few else ~mask].tolist())
     return QueryRow(
         query=Query(
             id=str(number),
             # As written: the captions of TF-CVR begin with a space.
-            text=row[COLUMNS[text]],
+            text=found.rows[number][COLUMNS[text]],
             video=None if own is None else own.uri,
             # Of a gallery of ten thousand the few that are not in it are named: 2,295 long lists would be 200 MB.
-            among=tuple(among) if few else None,
-            exclude=() if few else tuple(sorted(items.keys() - set(among))),
+            among=named if few else None,
+            exclude=() if few else named,
         ),
         relevant=dict.fromkeys(found.targets[number], 1.0),
         lacks_media=own is None,
     )
 
 
-def _notes(name: str, found: _Annotations, listed: Lists) -> list[str]:
-    short = sum(len(among) < MIN_GALLERY for among in listed)
-    lost = sum(
-        not set(targets) & set(among)
-        for targets, among in zip(found.targets, listed, strict=True)
-        if len(among) >= MIN_GALLERY
-    )
+def _task(
+    found: _Annotations, items: Mapping[str, Item | None], masks: Iterable[Mask], setting: Setting, text: Text
+) -> tuple[Task, tuple[str, ...], list[str]]:
+    """The Task, the queries that were left out for their media, and what else a reader should know."""
+    clips = np.array(list(items), dtype=object)
+    place = {clip: number for number, clip in enumerate(clips)}
+    rows: list[QueryRow] = []
+    skipped = lost = 0
+    for number, mask in enumerate(masks):
+        if mask.sum() < MIN_GALLERY:
+            skipped += 1
+            continue
+        own = items.get(found.rows[number]["video_clip_id"])
+        rows.append(_query(found, number, own, (clips, mask), text))
+        lost += not any(mask[place[target]] for target in found.targets[number] if target in place)
     counted = [
-        (short, f"queries skipped because their gallery has fewer than {MIN_GALLERY} clips"),
+        (skipped, f"queries skipped because their gallery has fewer than {MIN_GALLERY} clips"),
         (lost, "queries whose gallery holds no target: they count as misses"),
     ]
-    return [f"{name}: {count:,} {what}." for count, what in counted if count]
+    task, dropped = make_task(rows, items, METRICS[setting], name=setting)
+    return task, dropped, [f"{setting}: {count:,} {what}." for count, what in counted if count]

@@ -1,10 +1,12 @@
 """Reading a data set's files: annotations found in one of several layouts, media by their likely names."""
 
+# ruff: noqa: PTH118 - a Path for each of a hundred thousand names would cost more than finding it
+
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -80,13 +82,13 @@ class MediaFiles:
     """Finds the media of a data set and counts what is not there.
 
     `roots` are the folders that layouts are known to use; `policy` is the reader's `media` argument. Folders are
-    listed once, so that a hundred thousand files cost a few listings.
+    listed once, so that a hundred thousand files cost a few listings and as many look-ups of names.
     """
 
     roots: Sequence[Path]
     policy: Media
     missing: list[str] = field(default_factory=list)
-    _listed: dict[Path, frozenset[str]] = field(default_factory=dict, repr=False)
+    _listed: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def find(self, names: Sequence[str], *, by_stem: bool = False) -> str | None:
         """The path of the first of `names` under the first root that has it; None when there is none (then counted).
@@ -94,19 +96,24 @@ class MediaFiles:
         `by_stem`: else any file below the roots whose name without its extension is that of `names[0]`.
         With policy "none" nothing has to be there: the first name under the first root comes back for what is not.
         """
-        for root in self.roots:
+        for root in self._there:
             for name in names:
-                path = root / name
-                if path.name in self._files(path.parent):
-                    return str(path)
+                folder, file = os.path.split(os.path.normpath(name))
+                place = os.path.join(root, folder) if folder else root
+                if file in self._files(place):
+                    return os.path.join(place, file)
         if self.policy == "none":
-            return str(self.roots[0] / names[0])
+            return os.path.join(str(self.roots[0]), names[0])
         found = self._stems.get(Path(names[0]).stem) if by_stem else None
         if found is None:
             self.missing.append(names[0])
         return found
 
-    def _files(self, folder: Path) -> frozenset[str]:
+    @cached_property
+    def _there(self) -> list[str]:
+        return [str(root) for root in self.roots if root.is_dir()]
+
+    def _files(self, folder: str) -> frozenset[str]:
         if folder not in self._listed:
             try:
                 with os.scandir(folder) as entries:
@@ -138,8 +145,3 @@ class MediaFiles:
                 "rest is evaluated under a name that says so."
             )
         return missing
-
-
-def present(ids: Iterable[str], known: set[str]) -> list[str]:
-    """The ids that are known, in order."""
-    return [each for each in ids if each in known]

@@ -27,6 +27,9 @@ QUERY_TEXTS = ("query", "text")
 SCORES = ("score", "relevance")
 PICTURES = ("image", "page_image")
 
+CONFIGURATIONS = (("corpus",), ("queries", "query"), ("qrels", "default"))
+"""Names that ViDoRe's repositories and those in MTEB's form give to the three tables."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
@@ -116,13 +119,11 @@ def _sources(root: Path, split: str) -> list[tuple[Path, _Source]]:
 
 
 def _in_folder(folder: Path, split: str, several: bool) -> list[_Source]:
-    prefixes = sorted(
-        {path.name.removesuffix("corpus") for path in (*folder.glob("*corpus"), *folder.glob("*corpus.parquet"))}
-        | ({""} if _tables(folder, "corpus", split) else set())
-    )
+    named = [*folder.glob("*corpus"), *folder.glob("*corpus.parquet"), *folder.glob("data/*corpus")]
+    prefixes = sorted({path.name.removesuffix(".parquet").removesuffix("corpus") for path in named})
     sources = []
     for prefix in prefixes:
-        corpus, queries, qrels = (_tables(folder, prefix + part, split) for part in ("corpus", "queries", "qrels"))
+        corpus, queries, qrels = (_tables(folder, prefix, parts, split) for parts in CONFIGURATIONS)
         if corpus and queries and qrels:
             name = "/".join(part for part in (folder.name if several else "", prefix.strip("-_")) if part)
             sources.append(_Source(name=name, corpus=corpus, queries=queries, qrels=qrels))
@@ -134,18 +135,19 @@ def _in_folder(folder: Path, split: str, several: bool) -> list[_Source]:
     return []
 
 
-def _tables(folder: Path, config: str, split: str) -> tuple[Path, ...]:
-    """The Parquet files of one configuration of a repository."""
-    for place in (
-        f"{config}/{split}*.parquet",
-        f"data/{config}/{split}*.parquet",
-        f"{config}/*.parquet",
-        f"data/{config}/*.parquet",
-        f"{config}.parquet",
-    ):
-        found = sorted(folder.glob(place))
-        if found:
-            return tuple(found)
+def _tables(folder: Path, prefix: str, names: Sequence[str], split: str) -> tuple[Path, ...]:
+    """The Parquet files of one configuration of a repository: of its split, else all there are."""
+    for config in (prefix + name for name in names):
+        for place in (
+            f"{config}/{split}*.parquet",
+            f"data/{config}/{split}*.parquet",
+            f"{config}/*.parquet",
+            f"data/{config}/*.parquet",
+            f"{config}.parquet",
+        ):
+            found = sorted(folder.glob(place))
+            if found:
+                return tuple(found)
     return ()
 
 

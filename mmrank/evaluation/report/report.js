@@ -49,9 +49,15 @@
   }
 
   // ---------------------------------------------------------------------------------------------- which, in what order
+  const told = new Map();
+  const byName = new Intl.Collator("en", { numeric: true });
+
   function words(query) {
-    const answers = query.answers.flatMap((item) => [data.items[item].id, data.items[item].text]);
-    return [query.id, query.text, ...query.turns, ...query.labels, ...answers].join(" ").toLowerCase();
+    if (!told.has(query)) {
+      const answers = query.answers.flatMap((item) => [data.items[item].id, data.items[item].text]);
+      told.set(query, [query.id, query.text, ...query.turns, ...query.labels, ...answers].join(" ").toLowerCase());
+    }
+    return told.get(query);
   }
 
   function chosen() {
@@ -72,7 +78,7 @@
       loss: (a, b) => a.change - b.change,
       rank: (a, b) => place(a) - place(b),
       worst: (a, b) => place(b) - place(a),
-      id: (a, b) => a.query.id.localeCompare(b.query.id, "en", { numeric: true }),
+      id: (a, b) => byName.compare(a.query.id, b.query.id),
       order: () => 0,
     };
     return rows.sort((a, b) => orders[state.sort](a, b) || here.order[a.row] - here.order[b.row]);

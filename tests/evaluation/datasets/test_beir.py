@@ -39,7 +39,7 @@ def test_texts(texts) -> None:
     ]
     assert [query.id for query in task.queries] == ["q1", "q%202"]
     assert task.relevant == {"q1": {"d1": 1.0}, "q%202": {"d%202": 2.0, "3": 1.0}}
-    assert dataset.protocol == "my notes test, 3 gallery"
+    assert dataset.protocol == "BEIR folder my notes test, 3 gallery"
     assert task.metrics[0].name == "nDCG@10"
 
 

@@ -127,7 +127,7 @@ def test_a_list_is_read_and_not_run(download) -> None:
     root = download()
     path = root / "annotation/egocvr/egocvr_annotations_gallery.csv"
     path.write_text(path.read_text().replace("['a_9_12']", "__import__('os').getcwd()"))
-    with pytest.raises(DatasetError, match="is no list of str"):
+    with pytest.raises(DatasetError, match="is no list of clips"):
         egocvr.read(root, "test", "none")
 
 

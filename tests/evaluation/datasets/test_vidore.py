@@ -9,6 +9,9 @@ import pytest
 from mmrank.evaluation.dataset import DatasetError
 from mmrank.evaluation.datasets import vidore
 
+HYPHENS = {"corpus_id": "corpus-id", "query_id": "query-id"}
+"""Column names that no Python name can be."""
+
 
 @pytest.fixture
 def table(picture):
@@ -18,15 +21,7 @@ def table(picture):
         path.parent.mkdir(parents=True, exist_ok=True)
         if "image" in columns:
             columns["image"] = [None if c is None else {"bytes": picture(c), "path": None} for c in columns["image"]]
-        pq.write_table(
-            pa.table(
-                {
-                    name.replace("_", "-", 1) if name.endswith("_id") else name: values
-                    for name, values in columns.items()
-                }
-            ),
-            path,
-        )
+        pq.write_table(pa.table({HYPHENS.get(name, name): values for name, values in columns.items()}), path)
 
     return to
 
@@ -135,6 +130,14 @@ def test_a_folder_of_several_repositories(v2, v3, tmp_path) -> None:
         "vidore_v3_energy_mteb_format/french",
     ]
     assert [task.metrics[0].name for task in dataset.tasks] == ["nDCG@5", "nDCG@10", "nDCG@10"]
+
+
+@pytest.mark.parametrize("above", ["", "data/"])
+def test_names_of_mtebs_form(tmp_path, table, above) -> None:
+    table(tmp_path / f"{above}corpus/test-0.parquet", _id=["d1"], text=["words"])
+    table(tmp_path / f"{above}query/test-0.parquet", _id=["q1"], text=["?"])
+    table(tmp_path / f"{above}default/test-0.parquet", query_id=["q1"], corpus_id=["d1"], score=[1])
+    assert vidore.read(tmp_path, "test", "required").tasks[0].relevant == {"q1": {"d1": 1.0}}
 
 
 def test_a_corpus_of_texts(tmp_path, table) -> None:
