@@ -50,7 +50,8 @@ def _by_name(name: str) -> Form:
     if not (at and model.strip()):
         raise UsageError(
             f"The form {head!r} needs a model that writes captions of what is sought: name it, {head}@MODEL (what "
-            f"load_mllm takes), or give mmrank.compose.{made.__name__}(captioner=...) with a loaded one."
+            f"load_mllm takes), or a file of captions, {head}@./captions.jsonl; or give "
+            f"mmrank.compose.{made.__name__}(captioner=...) with a loaded one."
         )
     return made(captioner=model.strip())
 
@@ -59,6 +60,8 @@ def choose_form(
     query: Query, compose: Compose = None, *, text_weight: float = TEXT_WEIGHT, takes_whole: bool = False
 ) -> Form:
     """The form named, or the one that suits the query: `Sum` when it has pictures and text, else the side it has.
+
+    A query with a picture whose text is blank asks with its picture alone, whatever the form.
 
     `text_weight`: what `Sum` takes for its alpha where that is None. `takes_whole`: the embedder was trained on texts
     and pictures together; then `Whole` suits every query. Raises `UsageError` for an empty query, an unknown form, and
@@ -81,6 +84,10 @@ def choose_form(
             "The form 'whole' is for embedders that take texts and pictures together, and this one embeds each alone; "
             "choose another form, or leave it out."
         )
+    if "text" in form.needs and there == {"image"} and query.text:
+        # Words that are there and blank (CIRR's test1 has one such row): the picture is all it asks with. A query that
+        # has no text at all was not meant for this form.
+        return PLAIN_FORMS["image"]
     if missing := form.needs - {"caption", "whole"} - there:
         raise UsageError(
             f"Query {query.id!r} has no {' and no '.join(sorted(missing))}, which the form {form.name!r} needs; "

@@ -72,3 +72,14 @@ def test_forms_that_cannot_be_meant() -> None:
         choose_form(COMPOSED, "whole")
     with pytest.raises(UsageError, match="compose is 3; give the name of a form"):
         choose_form(COMPOSED, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("compose", ["sum", "slerp", "text", "intersection", "image", None])
+def test_blank_words_leave_the_picture_to_ask(compose: str | None) -> None:
+    """Row 27098 of CIRR's test1: the server wants an answer to it, too."""
+    assert choose_form(Query(text=" ", image="a.png"), compose).name == "image"
+
+
+def test_no_words_at_all_are_not_blank_words() -> None:
+    with pytest.raises(UsageError, match="has no text"):
+        choose_form(Query(image="a.png"), "sum")
