@@ -30,6 +30,22 @@ def quiet(*loggers: str) -> Iterator[None]:
         root.removeHandler(nothing)
 
 
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Loading without transformers' progress bars and warnings: what matters of them is raised as an error."""
+    from transformers.utils import logging as theirs
+
+    bars, level = theirs.is_progress_bar_enabled(), theirs.get_verbosity()
+    theirs.disable_progress_bar()
+    theirs.set_verbosity_error()
+    try:
+        yield
+    finally:
+        theirs.set_verbosity(level)
+        if bars:
+            theirs.enable_progress_bar()
+
+
 def why_offline() -> str | None:
     """Why it is no use to ask the hub; None when it may answer.
 

@@ -76,7 +76,8 @@ def score_text(score: float) -> str:
 def hits_table(
     ranking: Ranking, *, width: int, limit: int | None = None, right: frozenset[str] | None = None, title: str = ""
 ) -> Table:
-    """Rank, score, kind, where and words of each hit, in a table that fits `width` columns.
+    """Rank, score, kind, where and words of each hit, in a table that fits `width` columns. A hit that no stage has
+    scored has a dash.
 
     `right`: ids known to be right; given, each hit has a tick or a dot.
     """
@@ -84,12 +85,14 @@ def hits_table(
     from rich.table import Table
     from rich.text import Text
 
+    from mmrank.rerank.base import GIVEN
+
     hits = ranking.hits[:limit]
     # one blank after each cell and one between columns: a gap of two, and nothing at the edges
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.title, table.title_justify = title or None, "left"
     headings = [*([""] if right is not None else []), "rank", "score", "kind", "where"]
-    scores = [score_text(hit.score) for hit in hits]
+    scores = ["-" if hit.stage == GIVEN else score_text(hit.score) for hit in hits]
     widest = {"rank": 4, "score": max(map(len, ["score", *scores])), "kind": 5}
     for heading in headings:
         justify: Literal["left", "right"] = "right" if heading in ("rank", "score") else "left"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmrank.cli.output import count, err, say, warn
+from mmrank.cli.values import named_values
 from mmrank.errors import UsageError
+from mmrank.mllm.base import Speed
 from mmrank.types import Record, Status
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 LONG_RUN = 20.0
 """Seconds; a run expected to take longer says so before it begins."""
+
+SLOWEST = Speed(read=100.0, write=5.0)
+"""About a model of 2 billion parameters on two CPU cores. A run that is not long even so is not worth measuring the
+speed of the model at hand for, which takes seconds itself."""
 
 _JUDGE = "How the judge works"
 
@@ -51,8 +57,15 @@ DryRun = Annotated[
 ]
 
 
-WORDS = {"true": True, "false": False, "none": None}
-"""Values of ``--set`` that are neither numbers nor words."""
+ELSEWHERE = {
+    **{
+        name: f"give --{name} instead"
+        for name in ("depth", "form", "transcript", "replay", "device", "precision", "threads")
+    },
+    "model": "name the model behind the @ of RECIPE@MODEL",
+    "progress": "it is for Python callers",
+}
+"""Options of `load_reranker` that ``--set`` does not give, and where they go."""
 
 MEANINGS: dict[Status, str] = {
     "ok": "ok",
@@ -70,24 +83,10 @@ def settings(pairs: Sequence[str] | None) -> dict[str, Any]:
     >>> settings(["window=8", "alpha=0.5", "schedule=blocks"])
     {'window': 8, 'alpha': 0.5, 'schedule': 'blocks'}
     """
-    found: dict[str, Any] = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {pair!r} is not NAME=VALUE, such as --set window=8.")
-        found[name.strip()] = _value(value.strip())
+    found = named_values(pairs)
+    if wrong := next((name for name in found if name in ELSEWHERE), None):
+        raise UsageError(f"--set {wrong}={found[wrong]} is no setting of a recipe: {ELSEWHERE[wrong]}.")
     return found
-
-
-def _value(text: str) -> Any:
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def load_judge(spec: str, *, replay: Path | None = None, **options: Any) -> MllmReranker:
@@ -112,22 +111,28 @@ def announce(judge: MllmReranker, rankings: Sequence[Ranking], *, always: bool =
     """Say what the judge will take when that is long (or `always`), and give it back for JSON."""
     from mmrank.rerank.estimate import estimate
 
-    expected = estimate(judge, rankings)
-    if always or expected.seconds is None or expected.seconds > LONG_RUN:
-        say(f"The judge will take: {expected}")
+    expected = estimate(judge, rankings, timed=False)
+    if always or (expected.at(SLOWEST).seconds or 0) > LONG_RUN:
+        expected = expected.at(judge.mllm.speed())
+        if always or expected.seconds is None or expected.seconds > LONG_RUN:
+            say(f"The judge will take: {expected}")
     return asdict(expected)
 
 
 def told(ranking: Ranking) -> None:
     """What stages did that was not plain, one line each."""
+    from mmrank.rerank.base import GIVEN
+
     for record in ranking.records:
         if words := _plainly(record):
             say(f"{record.stage}: {words}")
     judged = [record.stage for record in ranking.records if record.calls and record.status != "fell_back"]
-    behind = sum(hit.stage != judged[-1] for hit in ranking.hits) if judged else 0
-    if behind:
+    behind = [hit.stage for hit in ranking.hits if hit.stage != judged[-1]] if judged else []
+    if GIVEN in behind:
+        say(f"{count(len(behind), 'hit was not judged and has', 'hits were not judged and have')} no score.")
+    elif behind:
         one, many = "hit was not judged: its score is", "hits were not judged: their scores are"
-        say(f"{count(behind, one, many)} of an earlier stage.")
+        say(f"{count(len(behind), one, many)} of an earlier stage.")
 
 
 def _plainly(record: Record) -> str:

@@ -85,7 +85,7 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
     table.add_column("what it does, and what it needs", ratio=1)
     for row in rows:
         words = Text(row["title"])
-        words.append(f"\nneeds {row['needs']}", style="dim")
+        words.append(f"\n{row['paper']}; needs {row['needs']}", style="dim")
         table.add_row(row["name"], f"{row['calls']} / {row['depth']}", row["fidelity"], words)
     out().print(table)
     out().print(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def rerank(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in words; '' with --image alone.")],
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="What to look for, in words; '' with --image or --video alone.")
+    ],
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Images, PDFs (their pages), videos, texts.")],
     *,
     judge: Annotated[
@@ -30,6 +32,9 @@ def rerank(
     image: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="A reference picture that QUERY changes, or to compare with. Repeatable."),
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A reference video, such as one to find the caption of.")
     ] = None,
     depth: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many of the files it looks at.")] = None,
     set_: Set = None,
@@ -48,11 +53,12 @@ def rerank(
     \b
     mmrank rerank "a red boat" *.jpg --with yes_no@Qwen/Qwen3-VL-Reranker-8B
     mmrank rerank "at night" a.jpg b.jpg --image ref.jpg --with cotrr@openai:http://localhost:8000/v1#Qwen3-VL-8B
+    mmrank rerank "" captions/*.txt --video clip.mp4 --with vic@openai:http://localhost:8000/v1#InternVL3_5-38B
     """
     from mmrank.cli.hits import hits_table, ranking_json
     from mmrank.rerank.base import given_ranking
 
-    asked = _query(query, image or ())
+    asked = _query(query, image or (), video)
     given = given_ranking(asked, files)  # a file that is not there is said before gigabytes are loaded
     with stdout_for_json(json):
         stage = load_judge(
@@ -81,13 +87,13 @@ def rerank(
         raise typer.Exit(COULD_NOT)
 
 
-def _query(text: str, images: Sequence[Path]) -> Query:
-    for path in images:
+def _query(text: str, images: Sequence[Path], video: Path | None) -> Query:
+    for path in (*images, *([video] if video else ())):
         if not path.is_file():
             raise UsageError(f"There is no file {path} to judge by.")
-    query = Query(text=text or None, image=[str(path) for path in images] or None)
+    query = Query(text=text or None, image=[str(path) for path in images] or None, video=str(video) if video else None)
     if query.empty:
-        raise UsageError("Nothing to judge by: give a QUERY in words, or an --image.")
+        raise UsageError("Nothing to judge by: give a QUERY in words, an --image or a --video.")
     return query
 
 

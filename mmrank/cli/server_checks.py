@@ -31,11 +31,11 @@ LIST_LOGPROBS = 80
 ALIKE = 0.1
 """Log-odds that two ways of scoring one pair may differ by in bfloat16."""
 
-RERANKER_OVERRIDES = (
-    '{"architectures": ["Qwen3VLForSequenceClassification"], "classifier_from_token": ["no", "yes"], '
-    '"is_original_qwen3_reranker": true}'
-)
-"""METHODS.md 1.7."""
+CHAT = ("--max-model-len", "32768", "--limit-mm-per-prompt", f'{{"image": {MOST_PICTURES}}}', "--max-logprobs", "128")
+"""What `vllm serve` is told about a chat model, so that lists of pictures and their labels fit."""
+
+RERANKER = "Qwen/Qwen3-VL-Reranker-8B"
+"""Named where a server gives no pair scores."""
 
 JUDGE = (
     "Judge whether the Document meets the requirements based on the Query and the Instruct provided. "
@@ -96,8 +96,7 @@ def server_checks(mllm: RemoteMllm) -> Iterator[Check]:
         yield _log_probabilities(mllm)
         yield _answer_prefix(mllm)
     yield _pairs(mllm)
-    if "pairs" in can:
-        yield from _pair_order(mllm)
+    yield from _known_pair(mllm)
 
 
 def serve_line(model: str) -> str:
@@ -107,14 +106,10 @@ def serve_line(model: str) -> str:
     'vllm serve Qwen/Qwen3-VL-8B-Instruct --max-model-len 32768 --limit-mm-per-prompt \\'{"image": 32}\\' \
 --max-logprobs 128'
     """
-    line = ["vllm", "serve", model, "--max-model-len"]
-    if "reranker" in model.lower():
-        line += ["16384", "--runner", "pooling", "--hf-overrides", RERANKER_OVERRIDES]
-        # The template is a file of vLLM's sources: examples/pooling/score/template.
-        line += ["--chat-template", "qwen3_vl_reranker.jinja"]
-    else:
-        line += ["32768", "--limit-mm-per-prompt", f'{{"image": {MOST_PICTURES}}}', "--max-logprobs", "128"]
-    return shlex.join(line)
+    from mmrank.rerank.forms import form_for
+
+    form = form_for(model)
+    return shlex.join(["vllm", "serve", model, *((form and form.serve) or CHAT)])
 
 
 def _check(name: str, state: State, detail: str, advice: str = "", *, essential: bool = False) -> Check:
@@ -198,7 +193,7 @@ def _answer_prefix(mllm: RemoteMllm) -> Check:
 def _pairs(mllm: RemoteMllm) -> Check:
     route = mllm.found.route
     if route is None:
-        advice = "" if "choices" in mllm.found.capabilities else f"A reranker is served by: {serve_line('RERANKER')}"
+        advice = "" if "choices" in mllm.found.capabilities else f"A reranker is served by: {serve_line(RERANKER)}"
         return _check("pair scores", "missing", mllm.found.reasons["pairs"], advice)
     url = route.url(mllm.server.base_url, mllm.server.root_url)
     if mllm.found.instruction_used is False:
@@ -208,31 +203,55 @@ def _pairs(mllm: RemoteMllm) -> Check:
     return _check("pair scores", "ok", url)
 
 
-def _pair_order(mllm: RemoteMllm) -> Iterator[Check]:
-    """Whether a red picture fits "a red picture" better than a blue one, and whether ``/score`` and the log-odds of yes
-    against no agree about it."""
+def _known_pair(mllm: RemoteMllm) -> Iterator[Check]:
+    """Whether a red picture fits "a red picture" better than a blue one, by ``/score`` and by the log-odds of yes
+    against no; and, of a server that gives both, whether the two agree."""
     prompts = [_pair_prompt("a red picture", colour) for colour in ("red", "blue")]
+    can = mllm.found.capabilities
+    scored = _by_score(mllm, prompts) if "pairs" in can else None
+    said = _by_choice(mllm, prompts) if "choices" in can else None
+    if scored is not None:
+        yield _order("pair of pictures", scored, "Was --chat-template given? Without it the model is asked nothing.")
+    if said is not None:
+        yield _order("yes or no", said, "Recipes that read yes and no (yes_no) will not work well with this model.")
+    if isinstance(scored, list) and isinstance(said, list):
+        apart = max(abs(a - b) for a, b in zip(scored, said, strict=True))
+        advice = "" if apart <= ALIKE else "The prompts differ: use the one that the checkpoint was trained with."
+        yield _check("score parity", "note" if advice else "ok", f"{apart:.2f} apart in log-odds", advice)
+
+
+def _order(name: str, odds: list[float] | str, advice: str) -> Check:
+    """A check of the log-odds that a red and a blue picture got, or of why they got none."""
+    if isinstance(odds, str):
+        broken = name == "pair of pictures"
+        why = "Pairs of words work: is the model made for pictures?" if broken else advice
+        return _check(name, "broken" if broken else "note", odds, why)
+    right = odds[0] > odds[1]
+    shown = f'"a red picture": red {odds[0]:+.2f}, blue {odds[1]:+.2f} (log-odds)'
+    return _check(name, "ok" if right else "note", shown, "" if right else advice)
+
+
+def _by_score(mllm: RemoteMllm, prompts: list[Prompt]) -> list[float] | str:
     scored = mllm.pair_scores(prompts)
     values = [result.log_odds for result in scored if isinstance(result, PairScore)]
-    if len(values) != len(prompts):
-        errors = "; ".join(result.error for result in scored if isinstance(result, Failure))
-        yield _check("pair of pictures", "broken", errors, "Pairs of words work: is the model made for pictures?")
-        return
-    shown = f'"a red picture": red {values[0]:+.2f}, blue {values[1]:+.2f} (log-odds)'
-    advice = "" if values[0] > values[1] else "Was --chat-template given? Without it the model is asked nothing."
-    yield _check("pair of pictures", "note" if advice else "ok", shown, advice)
-    if "choices" not in mllm.found.capabilities:
-        return
-    answers = mllm.choice_logprobs(prompts, [["yes", "no"]] * len(prompts))
-    pairs = [a.logprobs for a in answers if not isinstance(a, Failure)]
-    odds = [yes - no for yes, no in pairs if yes is not None and no is not None]
-    if len(odds) != len(prompts):
-        yield _check("score parity", "note", "the chat endpoint does not give both yes and no for the same pair")
-        return
-    apart = max(abs(a - b) for a, b in zip(values, odds, strict=True))
-    shown = f"by yes and no: red {odds[0]:+.2f}, blue {odds[1]:+.2f}; {apart:.2f} apart"
-    advice = "" if apart <= ALIKE else "The prompts differ: use the one that the checkpoint was trained with."
-    yield _check("score parity", "note" if advice else "ok", shown, advice)
+    errors = "; ".join(dict.fromkeys(result.error for result in scored if isinstance(result, Failure)))
+    return errors or values
+
+
+def _by_choice(mllm: RemoteMllm, prompts: list[Prompt]) -> list[float] | str:
+    try:
+        answers = mllm.choice_logprobs(prompts, [["yes", "no"]] * len(prompts))
+    except RecipeError as error:
+        return str(error)
+    values: list[float] = []
+    for answer in answers:
+        if isinstance(answer, Failure):
+            return answer.error
+        yes, no = answer.logprobs
+        if yes is None or no is None:
+            return "the chat endpoint does not give both yes and no for the same pair"
+        values.append(yes - no)
+    return values
 
 
 def _asked(mllm: RemoteMllm, prompt: Prompt) -> str | Failure:

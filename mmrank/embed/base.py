@@ -61,7 +61,7 @@ class Embedded:
 class OpenedQuery:
     """A Query with its media decoded: what a `QueryEmbedder` is given.
 
-    `text`: the query's words, after its dialogue turns. `images`: RGB, upright. `frames` and `times` (seconds): those
+    `text`: the query's words, then its dialogue turns. `images`: RGB, upright. `frames` and `times` (seconds): those
     of its video, in order. `instruction`: the query's own; the embedder has a default.
     """
 

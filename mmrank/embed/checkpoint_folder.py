@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmrank.embed.fingerprint import weights_hash
 from mmrank.embed.registry import Spec
 from mmrank.errors import EmbedderError, MllmError
-from mmrank.hub import first_line
+from mmrank.hub import first_line, quiet_transformers
 from mmrank.mllm.local.checkpoint import fetch_folder, is_complete
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ def load_checkpoint(
     """
     from transformers import AutoProcessor
 
-    from mmrank.embed.silence import silent
-
     try:
-        with silent():
+        with quiet_transformers():
             model, info = auto().from_pretrained(
                 folder, dtype="auto", use_safetensors=True, local_files_only=True, output_loading_info=True
             )

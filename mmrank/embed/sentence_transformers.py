@@ -17,10 +17,9 @@ from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, Vec
 from mmrank.embed.chunks import split_text
 from mmrank.embed.fingerprint import weights_hash
 from mmrank.embed.registry import Spec
-from mmrank.embed.silence import silent
 from mmrank.embed.vectors import mean_unit, unit_rows
 from mmrank.errors import EmbedderError, MediaError, MissingDependencyError, UsageError
-from mmrank.hub import first_line, quiet, why_offline
+from mmrank.hub import first_line, quiet, quiet_transformers, why_offline
 from mmrank.media.load import Loaded
 from mmrank.types import Kind
 
@@ -224,7 +223,7 @@ def _model(spec: Spec) -> Any:
         )
 
     def loaded(*, local: bool) -> Any:
-        with silent(), quiet("sentence_transformers", "huggingface_hub"):
+        with quiet_transformers(), quiet("sentence_transformers", "huggingface_hub"):
             return SentenceTransformer(
                 str(spec.folder or spec.name),
                 device="cpu",

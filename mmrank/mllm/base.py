@@ -38,7 +38,7 @@ class Sampling:
     top_k: int | None = None
     seed: int = 0
     json: bool = False
-    """Ask for a JSON object, where the backend can constrain its output."""
+    """Hold the text to a JSON object, where the backend can (`Limits.json`)."""
     seeds: tuple[int, ...] = ()
 
     def at(self, index: int) -> Sampling:
@@ -60,6 +60,8 @@ class Limits:
     answer_prefix: bool = True
     """Whether an answer can begin with given words (`Prompt.answer_prefix`). Some servers cannot; a recipe that needs
     it must look here when it is loaded."""
+    json: bool = True
+    """Whether a text can be held to JSON (`Sampling.json`). A server that turns out not to says so in its `warning`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ class Speed:
 class Generated:
     """A text the model wrote (without the prompt's answer prefix). `cut`: it ended at the token limit.
 
-    `retries`, here and in the other results: how often the backend asked again before this came.
+    `retries`, here and in the other results: how often the backend asked again before this came. `call`: the key of
+    this call in the transcript that is being written, empty where none is.
     """
 
     text: str
@@ -84,6 +87,7 @@ class Generated:
     retries: int = 0
     shortened: int = 0
     """Tokens of query and candidate text the backend left out to keep the prompt's `max_tokens_in`."""
+    call: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,7 @@ class Choices:
     cost: Cost = Cost()
     retries: int = 0
     shortened: int = 0
+    call: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,7 @@ class PairScore:
     cost: Cost = Cost()
     retries: int = 0
     shortened: int = 0
+    call: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +125,7 @@ class Attended:
     cost: Cost = Cost()
     retries: int = 0
     shortened: int = 0
+    call: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +137,7 @@ class Failure:
     retries: int = 0
     """How often the backend itself tried again before it gave up."""
     cost: Cost = Cost()
+    call: str = field(default="", compare=False, repr=False)
 
 
 @runtime_checkable
@@ -164,8 +172,13 @@ class MLLM(Protocol):
         """Log-probabilities of each prompt's choices at the position after its answer prefix.
 
         `choices`: one list per prompt; each choice must be one token of the model there, which is checked:
-        `RecipeError` names the choice that is not.
+        `RecipeError` names the choice that is not, before any prompt is asked.
         """
+        ...
+
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        """Raise `RecipeError` when `choice_logprobs` would, for this prompt and these choices. Asks the model nothing;
+        a backend that cannot tell lets them through."""
         ...
 
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:

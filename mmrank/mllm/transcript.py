@@ -5,7 +5,8 @@ A transcript is JSON Lines, only ever appended to, so that it may be cut off any
 * ``{"line": "model", "spec", "capabilities", "limits", "warning"}``: at the beginning of each recording;
 * ``{"line": "call", "key", "kind", "prompt", "asked", "result" or "failure", "cost", "at"}``: one prompt and what
   came back; pictures stand in it as key and size, and `key` is a hash of all that was asked;
-* ``{"line": "parse", "key", "parsed"}``: what the judge made of the latest call with that prompt.
+* ``{"line": "parse", "key", "parsed"}``: what the judge made of the call with that key, which stands before it. Of
+  calls that were equal in everything (one key), the first parse is of the first, and so on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,7 +74,6 @@ class Recording:
         self.path = Path(path)
         self._lock = threading.Lock()
         self._begun = False
-        self._latest: dict[str, str] = {}
         with self.path.open("ab"):
             pass  # what cannot be written is better known before the first call
         if self.path.stat().st_size:
@@ -104,23 +104,20 @@ class Recording:
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated | Failure]:
         results = self._mllm.generate(prompts, sampling)
-        self._record("generate", prompts, [asdict(sampling.at(place)) for place in range(len(prompts))], results)
-        return results
+        return self._recorded("generate", prompts, [asdict(sampling.at(i)) for i in range(len(prompts))], results)
 
     def choice_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[str]]) -> list[Choices | Failure]:
         results = self._mllm.choice_logprobs(prompts, choices)
-        self._record("choices", prompts, [list(given) for given in choices], results)
-        return results
+        return self._recorded("choices", prompts, [list(given) for given in choices], results)
+
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        self._mllm.check_choices(prompt, choices)
 
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
-        results = self._mllm.pair_scores(prompts)
-        self._record("pairs", prompts, [None] * len(prompts), results)
-        return results
+        return self._recorded("pairs", prompts, [None] * len(prompts), self._mllm.pair_scores(prompts))
 
     def attention(self, prompts: Sequence[Prompt]) -> list[Attended | Failure]:
-        results = self._mllm.attention(prompts)
-        self._record("attention", prompts, [None] * len(prompts), results)
-        return results
+        return self._recorded("attention", prompts, [None] * len(prompts), self._mllm.attention(prompts))
 
     def count_tokens(self, prompt: Prompt) -> int:
         return self._mllm.count_tokens(prompt)
@@ -128,20 +125,16 @@ class Recording:
     def speed(self) -> Speed | None:
         return self._mllm.speed()
 
-    def note(self, prompt: Prompt, parsed: Mapping[str, Any]) -> None:
-        """Write down what was made of the latest call with `prompt`: order, named, dropped, appended, status.
+    def note(self, parsed: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Write down what was made of some calls, each by the `call` of its result."""
+        self._write([{"line": "parse", "key": call, "parsed": dict(what)} for call, what in parsed])
 
-        Raises `UsageError` when no such call was recorded.
-        """
-        known = self._latest.get(digest(shown_prompt(prompt)))
-        if known is None:
-            raise UsageError("This prompt was not asked through this Recording, so that nothing can be noted about it.")
-        self._write([{"line": "parse", "key": known, "parsed": dict(parsed)}])
-
-    def _record(
+    def _recorded(
         self, kind: Capability, prompts: Sequence[Prompt], asked: Sequence[Any], results: Sequence[R | Failure]
-    ) -> None:
+    ) -> list[R | Failure]:
+        """The results, written down, each with the key of its call."""
         lines: list[dict[str, Any]] = []
+        named: list[R | Failure] = []
         if not self._begun:
             self._begun = True
             lines.append(
@@ -154,15 +147,17 @@ class Recording:
                     "warning": self.warning,
                 }
             )
-        for prompt, what, result in zip(prompts, asked, results, strict=True):
+        # Not strict: a backend that gives too few results is told so by whoever asked.
+        for prompt, what, result in zip(prompts, asked, results, strict=False):
             said = shown_prompt(prompt)
             key = digest([kind, said, what])
-            self._latest[digest(said)] = key
+            named.append(replace(result, call=key))
             lines.append(
                 {"line": "call", "key": key, "kind": kind, "prompt": said, "asked": what, **shown_result(result)}
                 | {"at": round(time.time(), 3)}
             )
         self._write(lines)
+        return named
 
     def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Append lines in one write; a line that an earlier recording was torn in is closed off first."""
@@ -232,6 +227,9 @@ class Replay:
 
     def choice_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[str]]) -> list[Choices | Failure]:
         return [self._found("choices", p, list(c), choices_of) for p, c in zip(prompts, choices, strict=True)]
+
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        """Nothing to check: what is in the file was answered."""
 
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
         return [self._found("pairs", prompt, None, pair_score_of) for prompt in prompts]

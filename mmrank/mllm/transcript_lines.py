@@ -36,13 +36,13 @@ def attended_of(result: Mapping[str, Any], cost: Cost) -> Attended:
 
 
 def shown_result(result: Generated | Choices | PairScore | Attended | Failure) -> dict[str, Any]:
-    """A result without its cost, and its cost without zeros."""
+    """A result without its cost and its key, and its cost without zeros."""
     cost = {name: value for name, value in asdict(result.cost).items() if value}
     if isinstance(result, Attended):
         scores = {mark: base64.b64encode(row.astype("<f4").tobytes()).decode() for mark, row in result.scores.items()}
         return {"result": {"scores": scores, "retries": result.retries, "shortened": result.shortened}, "cost": cost}
     said = asdict(replace(result, cost=Cost()))
-    del said["cost"]
+    del said["cost"], said["call"]
     return {"failure" if isinstance(result, Failure) else "result": said, "cost": cost}
 
 

@@ -14,6 +14,9 @@ from mmrank.media.scan import scan
 from mmrank.pipeline import Stage, as_query, check_depth
 from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
 
+GIVEN = "given"
+"""The stage of hits that no stage has scored: files in the order in which they were named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
@@ -70,11 +73,11 @@ class Reranker(Stage):
 
 
 def given_ranking(query: str | Query, items: Sequence[Item | str | Path]) -> Ranking:
-    """Some items or files as a Ranking in the order given, every score 0: what `Reranker.rank` orders.
+    """Some items or files as a Ranking in the order given, stage `GIVEN`, every score 0: what `Reranker.rank` orders.
 
     Raises `UsageError` for a file that cannot be read, and for an item that comes twice.
     """
-    hits = [Hit(item=item, score=0.0, stage="given") for item in _as_items(items)]
+    hits = [Hit(item=item, score=0.0, stage=GIVEN) for item in _as_items(items)]
     return Ranking(query=as_query(query), hits=hits)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, linear_regression
 from typing import TYPE_CHECKING, TypeVar
 
 from mmrank.errors import UsageError
+from mmrank.mllm.base import Speed
 from mmrank.rerank.parts import Block
 from mmrank.rerank.schedules.play import best_first, play
 from mmrank.rerank.slots import expanded
@@ -36,7 +37,18 @@ class Estimate:
     tokens_in: int
     tokens_out: int
     pictures: int
-    seconds: float | None
+    seconds: float | None = None
+
+    def at(self, speed: Speed | None) -> Estimate:
+        """The same with the seconds it takes at this speed; None where nothing is known.
+
+        >>> some = Estimate(queries=1, calls=2, tokens_in=600, tokens_out=2, pictures=2)
+        >>> some.at(Speed(read=100.0, write=4.0)).seconds
+        6.5
+        """
+        if speed is None or not self.tokens_in:
+            return replace(self, seconds=None)
+        return replace(self, seconds=self.tokens_in / speed.read + self.tokens_out / speed.write)
 
     def __str__(self) -> str:
         counts = (
@@ -60,12 +72,12 @@ class _Size:
     pictures: int
 
 
-def estimate(reranker: MllmReranker, rankings: Sequence[Ranking]) -> Estimate:
+def estimate(reranker: MllmReranker, rankings: Sequence[Ranking], *, timed: bool = True) -> Estimate:
     """What `reranker` will take for these rankings. Renders and counts some prompts; asks the model nothing about them.
 
     Calls follow from the schedule: exact where it does not depend on the answers, else an expected number; questions
     asked again are not in it. Tokens and pictures are those of real prompts, seconds follow from the model's speed on
-    this machine (`MLLM.speed`, measured on made-up prompts when it is first asked for).
+    this machine (`MLLM.speed`, measured on made-up prompts when it is first asked for; left out unless `timed`).
     """
     batch = [(ranking.query, ranking.hits[: reranker.depth]) for ranking in rankings if ranking.hits]
     chosen = _spread(range(len(batch)), SAMPLED_QUERIES)
@@ -78,21 +90,15 @@ def estimate(reranker: MllmReranker, rankings: Sequence[Ranking]) -> Estimate:
     blocks, shown = _asked(reranker, slots)
     calls = blocks * reranker.ask.calls
     if not sizes:
-        return Estimate(queries=len(rankings), calls=calls, tokens_in=0, tokens_out=0, pictures=0, seconds=None)
+        return Estimate(queries=len(rankings), calls=calls, tokens_in=0, tokens_out=0, pictures=0)
     tokens_in, tokens_out, pictures = (
         round(reranker.ask.calls * _total([(size.shown, getattr(size, name)) for size in sizes], blocks, shown))
         for name in ("tokens_in", "tokens_out", "pictures")
     )
-    speed = reranker.mllm.speed()
-    seconds = None if speed is None else tokens_in / speed.read + tokens_out / speed.write
-    return Estimate(
-        queries=len(rankings),
-        calls=calls,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        pictures=pictures,
-        seconds=seconds,
+    expected = Estimate(
+        queries=len(rankings), calls=calls, tokens_in=tokens_in, tokens_out=tokens_out, pictures=pictures
     )
+    return expected.at(reranker.mllm.speed()) if timed else expected
 
 
 def _asked(reranker: MllmReranker, slots: Sequence[int]) -> tuple[int, float]:

@@ -29,8 +29,8 @@ class Form(BaseModel):
     where its form is written down. `prompts`: the prompt file for a layout and ask ("pair.yes_no"), in place of the
     recipe's. `ask`, `layout`, `rendering`: settings that replace the recipe's. `instruction`: the default task.
     `max_tokens_in`, `max_candidates`: what it was trained with at most, None where that is not known. `needs`: what
-    the backend must offer for its scores to be right, beside what the ask wants. `warning`: what to know before
-    trusting it.
+    the backend must offer for its scores to be right, beside what the ask wants. `serve`: what ``vllm serve`` is to be
+    told beside the model's name; empty: as for any chat model. `warning`: what to know before trusting it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +46,7 @@ class Form(BaseModel):
     max_tokens_in: int | None = Field(default=None, gt=0)
     max_candidates: int | None = Field(default=None, gt=0)
     needs: tuple[Capability, ...] = ()
+    serve: tuple[str, ...] = ()
     warning: str | None = None
 
     @field_validator("prompts")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from mmrank.errors import MediaError, MllmError, UsageError
+from mmrank.errors import MediaError, MllmError, RecipeError, UsageError
 from mmrank.mllm.base import MLLM
 from mmrank.mllm.prompt import ImagePart, Prompt
 from mmrank.mllm.transcript import Recording
@@ -52,8 +51,6 @@ class MllmReranker(Reranker):
     form: Form | None = field(default=None, repr=False, hash=False)
     """The checkpoint row by which the recipe was changed."""
     depth: int | None = None
-    warning: str | None = None
-    """What to know before trusting this model on this recipe; None when there is nothing to say."""
     seed: int = 0
     deadline: float | None = None
     strict: bool = False
@@ -67,21 +64,37 @@ class MllmReranker(Reranker):
     def name(self) -> str:
         return f"{self.recipe.name}@{self.mllm.spec}"
 
+    @property
+    def warning(self) -> str | None:
+        """What to know before trusting this model on this recipe; None when there is nothing to say."""
+        said = [self.mllm.warning, self.form.warning if self.form else None]
+        if getattr(self.ask, "json", False) and not self.mllm.limits.json:
+            said.append(
+                f"{self.recipe.name} asks for JSON, to which {self.mllm.spec} cannot hold its texts: one that is none "
+                "is read as far as it goes, or asked for again."
+            )
+        return " ".join(filter(None, said)) or None
+
     def __repr__(self) -> str:
         return f"load_reranker({self.name!r}, depth={self.depth})"
 
     def judge(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Judgement]:
         started = time.monotonic()
+        known = self.mllm.warning
         works = self.begun(batch)
         while waiting := [work for work in works if work.live]:
             if self.deadline is not None and time.monotonic() - started > self.deadline:
                 for work in waiting:
                     work.stop(f"out of time after {self.deadline:g} s")
                 break
-            self._round(waiting)
+            self._ask_batch(self._prompts(waiting))
             if self.progress is not None:
                 done = sum(len(work.answers) for work in works)
                 self.progress(done, done + sum(len(work.waiting) for work in works))
+        learnt = self.mllm.warning
+        if learnt is not None and learnt != known:  # a server shows some of its ways only when it is asked
+            for work in works:
+                work.notes.append(learnt)
         judgements = [self._judgement(work) for work in works]
         if self.strict:
             _raise_first(batch, judgements)
@@ -93,20 +106,30 @@ class MllmReranker(Reranker):
             work.notes.append(f"both orders agree on {agreed:.0%} of pairs")
         return work.judgement(self.name, self.recipe.aggregator)
 
-    def _round(self, waiting: Sequence[Work]) -> None:
-        """Ask everything that waits, as one batch, and hand out the answers."""
-        asked = self._prompts(waiting)
+    def _ask_batch(self, asked: Sequence[tuple[Work, list[Prompt]]]) -> None:
+        """Ask a round as one batch, and hand out the answers."""
         questions = [(work, block) for work, _ in asked for block in work.waiting]
         prompts = [prompt for _, prompts in asked for prompt in prompts]
         try:
             answers = self.ask.ask(self.mllm, prompts, [block.seed for _, block in questions])
+        except RecipeError as error:
+            # Some prompt cannot be asked of this model, such as a label that is two tokens there. Nothing was asked
+            # yet, and the other queries can be: the batch is halved until the one at fault stands alone.
+            if len(asked) <= 1:
+                for work, _ in asked:
+                    work.give_up(str(error))
+                return
+            half = len(asked) // 2
+            self._ask_batch(asked[:half])
+            self._ask_batch(asked[half:])
+            return
         except MllmError as error:  # the backend as a whole is gone: every query keeps its previous order
             for work, _ in asked:
                 work.give_up(str(error))
             return
         if isinstance(self.mllm, Recording):
-            for (work, block), prompt, answer in zip(questions, prompts, answers, strict=True):
-                _note(self.mllm, prompt, _parsed(work.query, block, answer))
+            told = zip(questions, answers, strict=True)
+            self.mllm.note([(a.call, _parsed(work.query, block, a)) for (work, block), a in told if a.call])
         given = iter(answers)
         for work, _ in asked:
             work.receive([next(given) for _ in work.waiting])
@@ -119,7 +142,7 @@ class MllmReranker(Reranker):
                 prompts = [self.prompt(work, block) for block in work.waiting]
                 for prompt in prompts:
                     check_prompt(self.mllm, prompt)
-            except UsageError as error:
+            except (UsageError, MllmError) as error:
                 work.give_up(str(error))
             else:
                 made.append((work, prompts))
@@ -181,19 +204,13 @@ class MllmReranker(Reranker):
         try:
             check_block(self.recipe, self.ask, self.mllm, self.form, self.schedule.largest(len(work.slots)))
             work.begin(self.schedule.plan(len(work.slots), derive_seed(self.seed, work.query.id), scores))
-        except UsageError as error:  # more candidates than one prompt can hold, or scores that cannot be pruned by
+        except (UsageError, MllmError) as error:
+            # More candidates than one prompt can hold, scores that cannot be pruned by, a server that is gone.
             work.give_up(str(error))
 
     def with_depth(self, depth: int | None) -> MllmReranker:
         """The same judge looking at another number of hits."""
         return replace(self, depth=depth)
-
-
-def _note(recording: Recording, prompt: Prompt, parsed: Mapping[str, object]) -> None:
-    # An ask may send a prompt in other words than it was given (`ChooseOne.prefix`): the calls are in the file, and
-    # only how they were read is not.
-    with suppress(UsageError):
-        recording.note(prompt, parsed)
 
 
 def _parsed(query: Query, block: Block, answer: Answer) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from mmrank.errors import RecipeError, UsageError
 from mmrank.mllm.prompt import ImagePart, Message, Pair, Part, Prompt, TextPart
@@ -68,7 +68,7 @@ class PairLayout:
         if len(slots) != 1:
             raise UsageError(f"A pair prompt shows one candidate; {len(slots)} came.")
         document = _quoted(slots[0].parts, self.prompt.quote)
-        values = {"document": _marked(document, "0"), **_label_words(labels := _labels(1, self.prompt.labels))}
+        values = {"document": _marked(document, "0"), **_label_words(labels := label_names(1, self.prompt.labels))}
         made = _prompt(self, query, reference, values)
         words = _all_words(query)
         asked = (TextPart(text=plain(words), data=True),) if words.strip() else ()
@@ -110,12 +110,14 @@ class ListLayout:
 
     def __call__(self, query: Query, reference: tuple[Part, ...], slots: Sequence[Slot]) -> Prompt:
         own = self.prompt.exact
-        labels = _labels(len(slots), self.prompt.labels if own or self.labels is None else self.labels)
+        labels = label_names(len(slots), self.prompt.labels if own or self.labels is None else self.labels)
         backwards = (self.prompt.order if own or self.order is None else self.order) == "reversed"
+        asked = _asked(self, query, reference)
         candidates: list[Part] = []
         for i in reversed(range(len(slots))) if backwards else range(len(slots)):
             item = _marked(_quoted(slots[i].parts, self.prompt.quote), str(i))
-            line: dict[str, Value] = {"label": labels[i], "item": item, "score": score_words(slots[i].hit.score)}
+            words = {"label": labels[i], "score": score_words(slots[i].hit.score)}
+            line: dict[str, Value] = {**words, "item": item, "query": asked}
             candidates.extend(fill(self.prompt.candidate, line).parts)
         values = {"candidates": tuple(candidates), **_label_words(labels)}
         return replace(_prompt(self, query, reference, values), labels=labels)
@@ -141,7 +143,7 @@ class SheetLayout:
             raise RecipeError(f"A sheet of {self.columns} columns and cells of {self.cell} pixels cannot be drawn.")
 
     def __call__(self, query: Query, reference: tuple[Part, ...], slots: Sequence[Slot]) -> Prompt:
-        labels = _labels(len(slots), "numbers")
+        labels = label_names(len(slots), "numbers")
         pictures = []
         for slot in slots:
             if len(slot.parts) != 1 or not isinstance(slot.parts[0], ImagePart):
@@ -152,6 +154,9 @@ class SheetLayout:
             pictures.append(slot.parts[0].picture)
         sheet = ImagePart(picture=candidate_sheet(pictures, columns=self.columns, cell=self.cell))
         return replace(_prompt(self, query, reference, {"sheet": (sheet,), **_label_words(labels)}), labels=labels)
+
+
+AnyLayout: TypeAlias = PairLayout | ListLayout | SheetLayout
 
 
 def query_kind(query: Query) -> QueryKind:
@@ -169,21 +174,14 @@ def query_kind(query: Query) -> QueryKind:
     return "video" if query.video is not None else "image"
 
 
-def _prompt(
-    layout: PairLayout | ListLayout | SheetLayout,
-    query: Query,
-    reference: tuple[Part, ...],
-    values: Mapping[str, Value],
-) -> Prompt:
+def _prompt(layout: AnyLayout, query: Query, reference: tuple[Part, ...], values: Mapping[str, Value]) -> Prompt:
     """The two messages, filled, and how many of their leading parts all prompts of this query have in common."""
     prompt = layout.prompt
-    task: Value = layout.instruction or prompt.instruction
-    if query.instruction:
-        task = (TextPart(text=plain(query.instruction), data=True),)
-    asked = _query_parts(query, reference, prompt)
-    if "instruction" not in prompt.slots and task:
-        asked = (TextPart(text=task) if isinstance(task, str) else task[0], TextPart(text="\n"), *asked)
-    all_values: dict[str, Value] = {"instruction": task, "query": _marked(asked, QUERY_MARK), **values}
+    all_values: dict[str, Value] = {
+        "instruction": _task(layout, query),
+        "query": _asked(layout, query, reference),
+        **values,
+    }
     messages: list[Message] = []
     shared, open_end = 0, True
     for role, template in (("system", prompt.system), ("user", prompt.user)):
@@ -198,6 +196,21 @@ def _prompt(
         shared=shared,
         max_tokens_in=layout.max_tokens_in,
     )
+
+
+def _task(layout: AnyLayout, query: Query) -> Value:
+    """The query's own instruction, or the recipe's, or the prompt file's; nothing where there is none."""
+    if query.instruction:
+        return (TextPart(text=plain(query.instruction), data=True),)
+    return layout.instruction or layout.prompt.instruction
+
+
+def _asked(layout: AnyLayout, query: Query, reference: tuple[Part, ...]) -> tuple[Part, ...]:
+    """What stands where a template has ``{query}``: behind the task, where the file has no other place for it."""
+    asked, task = _query_parts(query, reference, layout.prompt), _task(layout, query)
+    if "instruction" not in layout.prompt.slots and task:
+        asked = (TextPart(text=task) if isinstance(task, str) else task[0], TextPart(text="\n"), *asked)
+    return _marked(asked, QUERY_MARK)
 
 
 def _query_parts(query: Query, reference: tuple[Part, ...], prompt: PromptFile) -> tuple[Part, ...]:
@@ -236,7 +249,12 @@ def _marked(parts: Sequence[Part], mark: str) -> tuple[Part, ...]:
     return tuple(replace(part, mark=mark) for part in parts)
 
 
-def _labels(count: int, style: LabelStyle) -> tuple[str, ...]:
+def label_names(count: int, style: LabelStyle) -> tuple[str, ...]:
+    """The labels of a prompt with so many candidates. Raises `RecipeError` when the letters do not suffice.
+
+    >>> label_names(3, "letters")
+    ('A', 'B', 'C')
+    """
     if count < 1:
         raise UsageError("A prompt needs at least one candidate; none came.")
     if style == "numbers":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from mmrank.errors import RecipeError, UsageError
 from mmrank.mllm.base import MLLM
-from mmrank.mllm.prompt import Prompt
+from mmrank.mllm.prompt import Message, Prompt, TextPart
 from mmrank.prompts import load_prompt
+from mmrank.prompts.file import LabelStyle, PromptFile
 from mmrank.rerank.aggregators import Aggregator
 from mmrank.rerank.asks import Ask, ChooseOne, Duel, Permutation
+from mmrank.rerank.layouts import MAX_LETTERS, label_names
 from mmrank.rerank.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check_model(recipe: Recipe, ask: Ask, mllm: MLLM, form: Form | None) -> None
             f"{mllm.spec} has the form {form.name!r}, whose scores need {' and '.join(form.needs)}, and this backend "
             f"gives {', '.join(sorted(mllm.capabilities))}. {form.warning or ''}".rstrip()
         )
-    prefix = load_prompt(recipe.prompt_for("text")).answer_prefix
+    prefix = next(filter(None, (ask.answer_prefix(prompt.answer_prefix) for prompt in _prompts(recipe))), "")
     if prefix and not mllm.limits.answer_prefix:
         raise RecipeError(
             f"The recipe {recipe.name!r} begins the model's answer with {prefix!r}, and {mllm.spec} takes no beginning "
@@ -78,11 +79,22 @@ def check_block(recipe: Recipe, ask: Ask, mllm: MLLM, form: Form | None, shown: 
             f"{form.max_candidates} at most; {SMALLER}."
         )
     ask.check(mllm, shown)
-    if shown > len(ascii_uppercase) and _letters(recipe):
+    if shown > MAX_LETTERS and any(_label_style(recipe, prompt) == "letters" for prompt in _prompts(recipe)):
         raise RecipeError(
             f"The recipe {recipe.name!r} would show {shown} candidates under letters, and there are "
-            f"{len(ascii_uppercase)}; {SMALLER}."
+            f"{MAX_LETTERS}; {SMALLER}."
         )
+
+
+def check_choices(recipe: Recipe, ask: Ask, mllm: MLLM, shown: int) -> None:
+    """Raise `RecipeError` when an answer that the ask reads by its log-probability (yes, no, a label) is not one token
+    of this model, for blocks of `shown` candidates."""
+    turn = Message(role="user", parts=(TextPart(text="?"),))
+    for prompt in _prompts(recipe):
+        labels = label_names(shown, _label_style(recipe, prompt))
+        if choices := ask.choices(mllm, labels):
+            asked = Prompt(messages=(turn,), labels=labels, answer_prefix=ask.answer_prefix(prompt.answer_prefix))
+            mllm.check_choices(asked, choices)
 
 
 def check_pictures(recipe: Recipe, mllm: MLLM, shown: int) -> None:
@@ -111,7 +123,14 @@ def check_prompt(mllm: MLLM, prompt: Prompt) -> None:
         raise RecipeError(f"The prompt holds {count} pictures, and {mllm.spec} {can}; {advice}.")
 
 
-def _letters(recipe: Recipe) -> bool:
-    """Whether candidates are named by letters; a prompt file that is a checkpoint's exact form decides itself."""
-    prompt = load_prompt(recipe.prompt_for("text"))
-    return (prompt.labels if prompt.exact or recipe.layout.labels is None else recipe.layout.labels) == "letters"
+def _prompts(recipe: Recipe) -> list[PromptFile]:
+    """The prompt files of all kinds of query."""
+    named = recipe.layout.prompt
+    return [load_prompt(name) for name in ([named] if isinstance(named, str) else dict.fromkeys(named.values()))]
+
+
+def _label_style(recipe: Recipe, prompt: PromptFile) -> LabelStyle:
+    """How candidates are named; a prompt file that is a checkpoint's exact form decides itself."""
+    if recipe.layout.kind == "sheet":
+        return "numbers"
+    return prompt.labels if prompt.exact or recipe.layout.labels is None else recipe.layout.labels

@@ -15,7 +15,7 @@ from mmrank.prompts.file import QueryKind
 from mmrank.rerank.asks import Ask, ask_class
 from mmrank.rerank.forms import Form, find_form, form_for
 from mmrank.rerank.layouts import Layout, ListLayout, PairLayout, SheetLayout
-from mmrank.rerank.limits import check_block, check_model, check_parts, check_pictures
+from mmrank.rerank.limits import check_block, check_choices, check_model, check_parts, check_pictures
 from mmrank.rerank.recipe import PART_NAMES, Recipe, find_recipe, with_options
 from mmrank.rerank.render_settings import RenderSettings
 from mmrank.rerank.renderings import Renderer
@@ -86,12 +86,7 @@ def load_reranker(
     row = find_form(form) if form is not None else form_for(mllm.spec)
     recipe = formed(recipe, row, options)
     ask, schedule, rendering = _parts(recipe)
-    check_model(recipe, ask, mllm, row)
-    if depth is not None:
-        most = recipe.max_slots or depth
-        largest = schedule.largest(most if recipe.slots == "sources" else min(most, depth))
-        check_block(recipe, ask, mllm, row, largest)
-        check_pictures(recipe, mllm, largest)
+    _check_model(recipe, ask, schedule, mllm, form=row, depth=depth)
     layouts: dict[str, Layout] = {kind: make_layout(recipe, kind, row) for kind in QUERY_KINDS}
     if transcript is not None:
         from mmrank.mllm.transcript import Recording
@@ -106,12 +101,25 @@ def load_reranker(
         renderer=Renderer(rendering),
         form=row,
         depth=depth,
-        warning="; ".join(words for words in (mllm.warning, row.warning if row else None) if words) or None,
         seed=seed,
         deadline=deadline,
         strict=strict,
         progress=progress,
     )
+
+
+def _check_model(
+    recipe: Recipe, ask: Ask, schedule: Schedule, mllm: MLLM, *, form: Form | None, depth: int | None
+) -> None:
+    """Everything that can be known of a model and a recipe before anything is asked."""
+    check_model(recipe, ask, mllm, form)
+    largest = 2  # without a depth the largest block is known when the list is
+    if depth is not None:
+        most = recipe.max_slots or depth
+        largest = schedule.largest(most if recipe.slots == "sources" else min(most, depth))
+        check_block(recipe, ask, mllm, form, largest)
+        check_pictures(recipe, mllm, largest)
+    check_choices(recipe, ask, mllm, max(1, largest))
 
 
 def _model(

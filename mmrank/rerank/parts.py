@@ -7,7 +7,7 @@ candidate once for every list it came from (ViC) has more slots than candidates.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mmrank.types import Cost, Status
@@ -35,7 +35,8 @@ class Answer:
     and must not count as a judgement. `scores`: by position within the block, higher = better, None where unknown;
     empty when the ask gives an order only. `status`: ok, repaired, fell_back (nothing could be used), failed.
     `dropped`, `appended`: labels removed as invalid or repeated, and added as missing. `error`: why, when not ok.
-    `shortened`: tokens of data text that were left out of the prompt to keep the model's limit.
+    `shortened`: tokens of data text that were left out of the prompt to keep the model's limit. `call`: the key of the
+    call it was read from in the transcript that is being written.
     """
 
     order: tuple[int, ...]
@@ -48,6 +49,7 @@ class Answer:
     shortened: int = 0
     error: str | None = None
     cost: Cost = Cost()
+    call: str = field(default="", compare=False, repr=False)
 
     @property
     def asserted(self) -> tuple[int, ...]:

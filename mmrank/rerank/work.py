@@ -144,7 +144,8 @@ class Work:
         order, scores = self._judged(aggregator)
         if aggregator.blend is not None:
             order, scores = self._blended(order, scores, aggregator.blend)
-        rest = [position for position in range(count) if position not in set(order)]
+        placed = set(order)
+        rest = [position for position in range(count) if position not in placed]
         # The record comes last: making the order may have left a note for it.
         return Judgement(order=[*order, *rest], scores=[scores.get(i) for i in range(count)], record=self.record(stage))
 

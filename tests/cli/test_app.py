@@ -15,7 +15,7 @@ from mmrank.cli.options import KindName
 from mmrank.types import KINDS
 
 MAIN = "from mmrank.cli.app import main; main()"
-COMMANDS = ("index", "search", "rerank", "fuse", "models", "recipes", "doctor", "demo", "toybox")
+COMMANDS = ("index", "search", "rerank", "eval", "fuse", "models", "recipes", "datasets", "doctor", "demo", "toybox")
 
 
 def mmrank_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_the_installed_script_is_main() -> None:
 
 
 def test_commands_are_those_of_the_design() -> None:
-    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     assert names == set(COMMANDS)
 
 

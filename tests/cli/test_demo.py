@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmrank.cli.demo_forms import EXAMPLE, FORMS, FUSED
 from mmrank.cli.demo_judges import JUDGINGS
 from mmrank.cli.demo_searches import INDEXES, TASKS, answer_id, dozen
 from mmrank.toybox.assets import sample_media_folder, sample_queries_file
@@ -44,7 +45,12 @@ def test_the_demo_runs_and_its_numbers_are_not_chance(run, tmp_path: Path) -> No
     assert by_task["text to image"]["in_ten"] >= by_task["text to image"]["first"]
     page = Path(report["page"]).read_text(encoding="utf-8")
     before = len({judging.task for judging in JUDGINGS})  # one list before the judges for each task
-    assert page.count("<section") == 12 + before + len(JUDGINGS)
+    assert page.count("<section") == 12 + 1 + before + len(JUDGINGS)
+    assert page.count("<h3>") == len(EXAMPLE)
+    lists = {row["name"]: row for row in report["forms"]}
+    assert list(lists) == [*FORMS, *(f"{' + '.join(names)}, fused" for names in FUSED)]
+    assert lists["sum"]["first"] == by_task["image and change to image"]["first"]
+    assert lists["sum"]["first"] > max(lists["image"]["first"], lists["text"]["first"])
     judged = {(row["task"], row["recipe"]): row for row in report["judged"]}
     assert len(judged) == len(JUDGINGS)
     for row in judged.values():

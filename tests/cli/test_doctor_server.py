@@ -157,8 +157,36 @@ def test_a_spec_that_cannot_be_meant_is_exit_2(run: Any, spec: str) -> None:
     assert "u:p" not in result.stderr
 
 
+def test_a_chat_server_is_tried_on_a_known_pair_too(run: Any) -> None:
+    with OpenAIServer(seeing, max_logprobs=20) as server:
+        _, _, checks = checks_of(run, server.spec)
+    assert checks["yes or no"]["state"] == "ok"
+    assert "red +1.75, blue -1.00" in checks["yes or no"]["detail"]
+    assert "score parity" not in checks
+
+    def blind(request: Json) -> Answered:
+        return Answered(text="Red.", logprobs={"yes": -1.0, "no": -1.0})
+
+    with OpenAIServer(blind, max_logprobs=20) as server:
+        _, _, checks = checks_of(run, server.spec)
+    assert checks["yes or no"]["state"] == "note"
+    assert "will not work well" in checks["yes or no"]["advice"]
+
+
 def test_a_chat_model_is_served_with_pictures_and_log_probabilities() -> None:
-    line = serve_line("Qwen/Qwen3-VL-8B-Instruct")
-    assert line.startswith("vllm serve Qwen/Qwen3-VL-8B-Instruct ")
-    assert """--limit-mm-per-prompt '{"image": 32}'""" in line
-    assert "--runner" not in line
+    # UniME-V2-reranker and lychee-rerank-mm are asked in chat form, whatever their names say.
+    for model in ("Qwen/Qwen3-VL-8B-Instruct", "TianchengGu/UniME-V2-reranker-Qwen25VL-7B", "vec-ai/lychee-rerank-mm"):
+        line = serve_line(model)
+        assert line.startswith(f"vllm serve {model} ")
+        assert """--limit-mm-per-prompt '{"image": 32}'""" in line
+        assert "--runner" not in line
+
+
+def test_a_model_that_scores_pairs_is_served_as_one() -> None:
+    line = serve_line("Qwen/Qwen3-VL-Reranker-2B")
+    assert "--runner pooling" in line
+    assert '"is_original_qwen3_reranker": true' in line
+    assert "--chat-template qwen3_vl_reranker.jinja" in line
+    other = serve_line("jinaai/jina-reranker-m0")
+    assert "--runner pooling" in other
+    assert "Qwen3" not in other

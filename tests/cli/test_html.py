@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrank.cli.html import Shown, link_address, results_page
+from mmrank.cli.html import results_page
+from mmrank.cli.html_card import link_address
+from mmrank.cli.html_shown import Shown, SideBySide
 from mmrank.types import Hit, Item, Query, Ranking
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "base"}
@@ -154,3 +156,23 @@ def test_a_search_without_hits_says_so() -> None:
 def test_pictures_are_called_what_they_are(ranking: Ranking, first_bytes: bytes, media_type: str) -> None:
     page = Page(results_page([Shown(ranking=ranking, thumbnails={"a": first_bytes})], title="t"))
     assert (page.of("img")[0]["src"] or "").startswith(f"data:image/{media_type};base64,")
+
+
+def test_lists_of_one_query_stand_side_by_side(ranking: Ranking, picture: bytes) -> None:
+    """The query's pictures once, a heading and small print for each list, its own troubles in its column."""
+    best = ranking.hits[0].item.id
+    columns = [
+        shown(ranking, picture, pictures=[picture], label="image", conditions=["the picture alone"]),
+        shown(ranking, picture, pictures=[picture], label=EVIL, right=frozenset([best])),
+        shown(Ranking(query=ranking.query), picture, pictures=[picture], label="empty"),
+    ]
+    page = Page(results_page([SideBySide(columns=columns, conditions=["3 forms"])], title="t"))
+    loads_nothing(page)
+    assert len(page.of("section")) == 1
+    assert len(page.of("h3")) == 3
+    assert len(page.of("img")) == 1 + 3 + 3
+    words = " ".join(page.words)
+    assert words.count("the picture alone") == words.count("3 forms") == 1
+    assert words.count("judge: fell_back (late)") == 2
+    assert "Nothing was found" in words
+    assert sum(attributes.get("title") == "the first hit is right" for attributes in page.of("span")) == 1

@@ -12,6 +12,7 @@ def test_each_is_listed_with_calls_and_needs(run) -> None:
     assert result.exit_code == 0
     for recipe in list_recipes():
         assert any(line.startswith(f"{recipe.name} ") for line in result.stdout.splitlines()), recipe.name
+        assert recipe.paper.split(";")[0] in " ".join(result.stdout.split()), recipe.paper
     assert "100 / 100" in result.stdout
     assert "needs log-probabilities" in result.stdout
     assert "RECIPE@MODEL" in result.stdout

@@ -41,7 +41,10 @@ def test_a_table_with_what_was_not_judged(run, tiny_judge: Path, files: list[Pat
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[0].split()[:4] == ["rank", "score", "kind", "where"]
     hits = len(result.stdout.splitlines()) - 2
-    assert f"{hits - 2} hits were not judged: their scores are of an earlier stage." in result.stderr
+    assert f"{hits - 2} hits were not judged and have no score." in result.stderr
+    scores = [line.split()[1] for line in result.stdout.splitlines()[2:]]
+    assert scores[2:] == ["-"] * (hits - 2)
+    assert "-" not in scores[:2]
     assert f"{hits} hits from 5 files in " in result.stderr
 
 
@@ -49,6 +52,16 @@ def test_a_reference_picture(run, tiny_judge: Path, files: list[Path]) -> None:
     result = run("rerank", "", *files[:2], "--image", files[0], "--with", f"yes_no@{tiny_judge}", *SETTINGS, "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["query"]["images"] == [str(files[0])]
+
+
+def test_a_reference_video(run, tiny_judge: Path, files: list[Path]) -> None:
+    (clip,) = [file for file in files if file.suffix == ".mp4"]
+    judged = ("--with", f"yes_no@{tiny_judge}", *SETTINGS, "--json")
+    result = run("rerank", "", *files[-1:], *files[:1], "--video", clip, *judged)
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert (answer["query"]["video"], answer["outcome"]) == (str(clip), "ok")
+    assert answer["cost"]["images_encoded"] == 3  # the clip's sheet beside each, and the photo
 
 
 def test_a_dry_run_says_what_it_would_take(run, tiny_judge: Path, files: list[Path]) -> None:
@@ -72,7 +85,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_goes_on(
     assert result.exit_code == 0, result.stderr
     assert "repaired (something was mended or left out); not shown to the judge: " in result.stderr
     assert "torn.jpg" in result.stderr
-    assert result.stdout.rstrip().splitlines()[-1].split()[:4] == ["3", "0.000", "image", "torn.jpg"]
+    assert result.stdout.rstrip().splitlines()[-1].split()[:4] == ["3", "-", "image", "torn.jpg"]
 
 
 def test_a_judge_that_cannot_answer_keeps_the_order_and_ends_with_1(run, tiny_judge: Path, files: list[Path]) -> None:
@@ -107,6 +120,7 @@ def test_a_transcript_is_played_back_without_the_model(
         (["--with", "rankgpt@x/y", "--set", "windw=3"], "did you mean window"),
         (["--with", "rankgpt@x/y", "--set", "window"], "is not NAME=VALUE"),
         (["--with", "rankgpt@x/y", "--set", "window=4"], "windows must overlap"),
+        (["--with", "rankgpt@x/y", "--set", "depth=4"], "give --depth instead"),
         (["--with", "yes_no@x/y", "--form", "none"], "There is no form 'none'"),
         (["--with", "yes_no@nowhere"], "There is no chat model called 'nowhere'"),
         (["--with", "yes_no@x/y", "--image", "none.jpg"], "There is no file none.jpg"),

@@ -67,6 +67,48 @@ def test_a_composed_query_takes_a_form(run, toy_index: Path, photo: Path) -> Non
     assert "nonsense" in result.stderr
 
 
+@pytest.mark.parametrize("named", [["image,text,sum"], ["image", "text, sum", "text"]])
+def test_several_forms_stand_side_by_side(run, toy_index: Path, photo: Path, tmp_path: Path, named: list[str]) -> None:
+    forms = [part for name in named for part in ("--compose", name)]
+    arguments = ("search", toy_index, "on red ground", "--image", photo, "--kind", "image", "-k", 4, *forms)
+    page = tmp_path / "forms.html"
+    answer = json.loads(run(*arguments, "--html", page, "--json").stdout)
+    assert answer["query"]["text"] == "on red ground"
+    assert [one["form"] for one in answer["forms"]] == ["image", "text", "sum"]
+    for one in answer["forms"]:
+        alone = run(
+            "search",
+            toy_index,
+            "on red ground",
+            "--image",
+            photo,
+            "--kind",
+            "image",
+            "-k",
+            4,
+            "--compose",
+            one["form"],
+            "--json",
+        )
+        assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in found(alone)]
+        assert set(one) == {"form", "hits", "outcome", "records", "cost"}
+    text = page.read_text(encoding="utf-8")
+    assert [text.count(part) for part in ("<section", "<h3>", "<img ", "the picture alone")] == [1, 3, 1 + 12, 1]
+    result = run(*arguments)
+    heading, _, *rows = result.stdout.splitlines()
+    assert heading.split() == ["rank", "image", "text", "sum"]
+    names = [[Path(one["hits"][place]["uri"]).name for one in answer["forms"]] for place in range(4)]
+    assert [[cell for cell in row.split() if cell.endswith(".jpg")] for row in rows] == names
+    assert "4 hits in each of 3 forms, in" in result.stderr
+
+
+def test_a_form_that_is_wrong_among_several_is_2(run, toy_index: Path, photo: Path) -> None:
+    for named, said in (("image,nonsense", "nonsense"), ("image,,text", "names no form"), ("image,sqaf", "sqaf@MODEL")):
+        result = run("search", toy_index, "on red ground", "--image", photo, "--compose", named)
+        assert result.exit_code == 2
+        assert said in result.stderr
+
+
 def test_the_table_has_a_row_a_hit(run, toy_index: Path) -> None:
     result = run("search", toy_index, "a dog", "-k", 99)
     assert result.exit_code == 0

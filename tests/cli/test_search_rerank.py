@@ -14,6 +14,11 @@ from mmrank.types import Hit, Item, Query, Ranking, Record
 SETTINGS = ("--threads", 1, "--device", "cpu", "--set", "max_pixels=1024")
 
 
+def found(result) -> list[dict]:
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)["hits"]
+
+
 def test_the_head_is_judged_and_the_search_stays_in_the_trace(run, toy_index: Path, tiny_judge: Path) -> None:
     plain = json.loads(run("search", toy_index, "a dog", "-k", 6, "--json").stdout)
     result = run(
@@ -57,6 +62,31 @@ def test_a_table_and_what_was_not_judged(run, toy_index: Path, tiny_judge: Path)
     assert len(result.stdout.splitlines()) == 6
     assert "1 hit was not judged: its score is of an earlier stage." in result.stderr
     assert "4 hits in " in result.stderr
+
+
+def test_a_judge_that_ordered_nothing_is_1_and_the_hits_stand(run, toy_index: Path, tiny_judge: Path) -> None:
+    """A tiny model writes noise in place of an order: the search's order is shown, and the exit code says so."""
+    arguments = ("search", toy_index, "a dog", "-k", 4)
+    plain = found(run(*arguments, "--json"))
+    judged = run(*arguments, "--rerank", f"retro@{tiny_judge}", *SETTINGS, "--set", "max_tokens=4", "--json")
+    assert judged.exit_code == 1, judged.stderr
+    answer = json.loads(judged.stdout)
+    assert answer["records"][-1]["status"] == "fell_back"
+    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in plain]
+    assert "The judge could not put the hits in order" in judged.stderr
+
+
+def test_every_form_is_judged(run, toy_index: Path, toy_media: Path, tiny_judge: Path) -> None:
+    photo = toy_media / "photos" / "photo-0003.jpg"
+    judge = f"yes_no@{tiny_judge}"
+    result = run(
+        "search", toy_index, "on red ground", "--image", photo, "--compose", "image,text", "-k", 2, "--rerank", judge,
+        "--depth", 3, *SETTINGS, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    for one in json.loads(result.stdout)["forms"]:
+        assert {hit["stage"] for hit in one["hits"]} == {judge}
+        assert (len(one["hits"]), one["records"][-1]["calls"]) == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ class Counting:
     def choice_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[str]]) -> list[Choices | Failure]:
         return [Choices(logprobs=(*(-self._next() / 3 for _ in c[1:]), None)) for c in choices]
 
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        """Every choice is one token."""
+
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
         return [PairScore(log_odds=self._next() / 7) for _ in prompts]
 
@@ -148,15 +151,27 @@ def test_a_replay_can_do_what_its_model_could(path: Path) -> None:
 
 def test_what_the_judge_made_of_a_call_stands_behind_it(path: Path) -> None:
     recording = Recording(Counting(), path)
-    recording.generate([RED], Sampling(seed=4))
-    recording.note(RED, {"order": [1, 0], "named": 1, "dropped": 0, "appended": 1, "status": "repaired"})
+    (result,) = recording.generate([RED], Sampling(seed=4))
+    recording.note([(result.call, {"order": [1, 0], "named": 1, "status": "repaired"})])
     _, call, parse = lines(path)
     assert parse["line"] == "parse"
-    assert parse["key"] == call["key"]
-    assert parse["parsed"] == {"order": [1, 0], "named": 1, "dropped": 0, "appended": 1, "status": "repaired"}
+    assert parse["key"] == call["key"] == result.call
+    assert parse["parsed"] == {"order": [1, 0], "named": 1, "status": "repaired"}
     assert isinstance(Replay(path).generate([RED], Sampling(seed=4))[0], Generated)
-    with pytest.raises(UsageError, match="not asked"):
-        recording.note(prompt("something else"), {})
+
+
+def test_calls_that_differ_in_anything_have_keys_of_their_own(path: Path) -> None:
+    recording = Recording(Counting(), path)
+    samples = recording.generate([RED, RED], Sampling(temperature=1.0, seeds=(1, 2)))
+    others = [
+        *recording.choice_logprobs([RED], [["A", "B"]]),
+        *recording.pair_scores([RED]),
+        *recording.attention([RED]),
+    ]
+    failed = recording.generate([prompt("fail")], Sampling())
+    keys = [result.call for result in (*samples, *others, *failed)]
+    assert len(set(keys)) == 6
+    assert keys == [line["key"] for line in lines(path) if line["line"] == "call"]
 
 
 def test_the_file_cut_off_anywhere_plays_what_is_whole_and_can_be_gone_on_with(path: Path, tmp_path: Path) -> None:

@@ -192,28 +192,49 @@ def test_jina_m0() -> None:
 @pytest.mark.parametrize(
     ("name", "query", "slots", "content"),
     [
-        ("toybox_pair", TEXT, (PHOTO,), "Query: a dog to the left of a pizza\n<image> match?"),
-        ("toybox_pair", COMPOSED, (PHOTO,), "Query: <image> swap the dog for a cat\n<image> match?"),
         (
             "toybox_pair",
             TEXT,
-            (slot(picture("p"), TextPart(text=" "), words("The dog report This page is about ...")),),
-            "Query: a dog to the left of a pizza\n<image> The dog report This page is about ... match?",
+            (PHOTO,),
+            "Query: a dog to the left of a pizza\n<image>\nQuery: a dog to the left of a pizza\nMatch?",
         ),
-        ("toybox_list", TEXT, (PHOTO, PHOTO), "Query: a dog to the left of a pizza\n<image> A\n<image> B\nBest:"),
+        (
+            "toybox_pair",
+            COMPOSED,
+            (PHOTO,),
+            "Query: <image> swap the dog for a cat\n<image>\nQuery: <image> swap the dog for a cat\nMatch?",
+        ),
+        (
+            "toybox_pair",
+            TEXT,
+            (slot(picture("p"), TextPart(text=" "), words("The dog report\nThis page is about ...")),),
+            "Query: a dog to the left of a pizza\n<image> The dog report\nThis page is about ...\n"
+            "Query: a dog to the left of a pizza\nMatch?",
+        ),
         (
             "toybox_list",
             TEXT,
             (NOTE, PHOTO),
-            "Query: a dog to the left of a pizza\na note about dogs A\n<image> B\nBest:",
+            "Query: a dog to the left of a pizza\n"
+            "A:\na note about dogs\nQuery: a dog to the left of a pizza\nMatch A?\n"
+            "B:\n<image>\nQuery: a dog to the left of a pizza\nMatch B?\n"
+            "Best:",
         ),
         (
             "toybox_order",
             COMPOSED,
             (PHOTO, PHOTO),
-            "Query: <image> swap the dog for a cat\n<image> 1\n<image> 2\nOrder:",
+            "Query: <image> swap the dog for a cat\n"
+            "1:\n<image>\nQuery: <image> swap the dog for a cat\nMatch 1?\n"
+            "2:\n<image>\nQuery: <image> swap the dog for a cat\nMatch 2?\n"
+            "Order:",
         ),
-        ("toybox_sheet", TEXT, (PHOTO, PHOTO), "Query: a dog to the left of a pizza\n<image>\nOrder:"),
+        (
+            "toybox_sheet",
+            TEXT,
+            (PHOTO, PHOTO),
+            "Query: a dog to the left of a pizza\n<image>\nQuery: a dog to the left of a pizza\nOrder:",
+        ),
     ],
 )
 def test_toybox_forms(name: str, query: Query, slots: tuple[Slot, ...], content: str) -> None:

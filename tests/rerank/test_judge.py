@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from knowing import ALL, knowing, shown
 from scripted import ONE, Scripted
 
-from mmrank.errors import MllmError
+from mmrank.errors import MllmError, RecipeError
 from mmrank.mllm.base import Choices, Failure, Generated, Limits
 from mmrank.mllm.prompt import Prompt
 from mmrank.rerank.load import load_reranker
@@ -244,6 +245,45 @@ def test_a_lost_backend_leaves_every_query_as_it_was(texts: Make, batches: int) 
         judge.process(named)
 
 
+def test_what_a_backend_shows_of_itself_while_it_is_asked_is_noted(texts: Make) -> None:
+    model = knowing("rankgpt", WORTH)
+    says = model.says
+
+    def learning(prompt: Prompt, detail: Any, times: int) -> object:
+        model.warning = "It takes no seed."
+        return says(prompt, detail, times)
+
+    model.says = learning
+    judge = load_reranker("rankgpt", model=model)
+    first, second = judge.process([texts(3)]), judge.process([texts(3)])
+    assert (first[0].outcome, first[0].records[0].note) == ("ok", "It takes no seed.")
+    assert second[0].records[0].note is None  # said once
+
+
+class Refusing(Scripted):
+    """Refuses a whole batch when a label in it is no single token, as backends do."""
+
+    def choice_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[str]]) -> list[Choices | Failure]:
+        if any("C" in given for given in choices):
+            raise RecipeError("'C' is 2 tokens for this model, and a choice must be one.")
+        return super().choice_logprobs(prompts, choices)
+
+
+def test_what_a_model_cannot_be_asked_costs_its_own_queries_only(texts: Make) -> None:
+    model = Refusing(says=knowing("first", WORTH).says, capabilities=ALL)
+    before = [texts(n, Query(text=f"q{n}")) for n in (2, 3, 2, 5, 2)]
+    after = load_reranker("first", model=model).process(before)
+    assert [ranking.outcome for ranking in after] == ["ok", "fell_back", "ok", "fell_back", "ok"]
+    for old, new in zip(before, after, strict=True):
+        if new.outcome == "ok":
+            assert new.ids == tuple(sorted(old.ids, key=lambda i: -WORTH[int(i[1:])]))
+        else:
+            assert new.ids == old.ids
+            assert new.records[-1].error == "'C' is 2 tokens for this model, and a choice must be one."
+    with pytest.raises(MllmError, match="'C' is 2 tokens"):
+        load_reranker("first", model=model, strict=True).process(before)
+
+
 def test_strict_raises_for_a_candidate_that_got_no_answer(texts: Make) -> None:
     model = Scripted(says=lambda p, _d, _t: Failure(error="too dark"), capabilities=ALL)
     with pytest.raises(MllmError, match="too dark"):
@@ -309,6 +349,39 @@ def test_out_of_time_before_the_first_question(texts: Make) -> None:
     (after,) = load_reranker("yes_no", model=model, deadline=1e-9).process([texts(3)])
     assert (after.ids, after.outcome, model.calls) == (("i0", "i1", "i2"), "fell_back", [])
     assert "out of time" in (after.records[0].error or "")
+
+
+def parses(path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """(call, what the judge made of it) for each parse line of a transcript."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    calls = {line["key"]: line for line in lines if line["line"] == "call"}
+    return [(calls[line["key"]], line["parsed"]) for line in lines if line["line"] == "parse"]
+
+
+def test_every_sample_is_noted_with_its_own_call(texts: Make, tmp_path: Path) -> None:
+    def says(_prompt: Prompt, sampling: Any, _times: int) -> object:
+        return f"<score>{sampling.seed % 100}</score>"
+
+    path = tmp_path / "calls.jsonl"
+    load_reranker("retro", model=Scripted(says=says), samples=3, transcript=path).process([texts(2)])
+    noted = parses(path)
+    assert len(noted) == len({call["key"] for call, _ in noted}) == 6
+    assert all(parsed["scores"] == [call["asked"]["seed"] % 100] for call, parsed in noted)
+
+
+def test_a_call_in_other_words_than_the_layouts_is_noted_too(texts: Make, tmp_path: Path) -> None:
+    """An ask may reword a prompt, and asks an unreadable one again."""
+    path = tmp_path / "calls.jsonl"
+    judge = load_reranker("unime", model=knowing("unime", WORTH), full_order=True, prefix="(", transcript=path)
+    judge.process([texts(3)])
+    ((call, parsed),) = parses(path)
+    assert call["prompt"]["answer_prefix"] == "("
+    assert parsed["named"] == 3
+    path = tmp_path / "again.jsonl"
+    tries = Scripted(says=lambda _p, _s, times: "what?" if times == 0 else "[2] > [1]")
+    load_reranker("full", model=tries, transcript=path).process([texts(2)])
+    ((call, parsed),) = parses(path)
+    assert (call["result"]["text"], parsed["order"], parsed["retries"]) == ("[2] > [1]", [1, 0], 1)
 
 
 def test_progress_counts_questions(texts: Make) -> None:

@@ -73,7 +73,8 @@ def test_every_prompt_writes_every_kind_it_is_made_for(name: str, kind: str) -> 
     keys = [p.key for p in prompt.pictures]
     query_first = prompt_file.layout == "sheet" or (prompt_file.layout == "pair" and name not in DOCUMENT_FIRST)
     assert keys[: len(reference)] == ["r"] * len(reference) or not query_first
-    assert keys.count("r") == len(reference)
+    told = prompt_file.user.count("{query}") + len(slots) * prompt_file.candidate.count("{query}")
+    assert keys.count("r") == len(reference) * told
     said = [*([query.text] if query.text else []), *query.turns]
     assert all(word in prompt.text for word in said)
     assert "{" not in prompt.text.replace('{"', "")
@@ -134,7 +135,7 @@ def test_labels_name_slots_in_both_orders_and_both_styles() -> None:
 
 def test_an_exact_form_keeps_its_own_labels_and_order() -> None:
     made = layout("toybox_list", labels="numbers", order="reversed")(Query(text="q"), (), texts("one", "two"))
-    assert made.text == "user: Query: q\none A\ntwo B\nBest:"
+    assert made.text == "user: Query: q\nA:\none\nQuery: q\nMatch A?\nB:\ntwo\nQuery: q\nMatch B?\nBest:"
 
 
 def test_marks_name_the_query_and_slots() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -15,6 +15,7 @@ from scripted import Scripted
 import mmrank as mm
 from mmrank.errors import RecipeError, UsageError
 from mmrank.mllm.base import Capability, Generated, Limits
+from mmrank.mllm.prompt import Prompt
 from mmrank.rerank.asks import YesNo
 from mmrank.rerank.load import load_reranker
 from mmrank.rerank.recipe import list_recipes
@@ -190,7 +191,48 @@ def test_more_candidates_than_a_checkpoint_was_trained_on() -> None:
 
 def test_the_models_warning_and_the_forms_are_both_kept() -> None:
     warned = replace(model("Qwen/Qwen3-VL-Reranker-2B"), warning="Be careful.")
-    assert (load_reranker("yes_no", model=warned).warning or "").startswith("Be careful.; By its authors'")
+    assert (load_reranker("yes_no", model=warned).warning or "").startswith("Be careful. By its authors'")
+
+
+def test_json_that_a_backend_cannot_hold_to_is_said_when_it_is_loaded() -> None:
+    free = model(limits=Limits(json=False))
+    assert "cotrr asks for JSON, to which scripted cannot hold its texts" in (
+        load_reranker("cotrr", model=free).warning or ""
+    )
+    assert load_reranker("cotrr", model=free, json=False).warning is None
+    assert load_reranker("cotrr", model=model()).warning is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "asked"),
+    [
+        ("yes_no", {}, ("", ("yes", "no"))),
+        ("yes_no", {"form": "monoqwen2-vl"}, ("", ("True", "False"))),
+        ("first", {"depth": 4}, ("[", ("A", "B", "C", "D"))),
+        ("rankfusion", {}, ("", ("A", "B"))),
+        ("unime", {"full_order": True, "prefix": "<"}, ("<", ("1", "2", "3", "4", "5"))),
+    ],
+)
+def test_an_answer_that_is_no_single_token_is_refused_when_it_is_loaded(
+    recipe: str, options: dict[str, Any], asked: tuple[str, tuple[str, ...]]
+) -> None:
+    class Looking(Scripted):
+        def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+            raise RecipeError(f"{prompt.answer_prefix!r} {tuple(choices)!r}")
+
+    looking = Looking(says=lambda *_: "", capabilities=ALL)
+    with pytest.raises(RecipeError) as refused:
+        load_reranker(recipe, model=looking, **options)
+    assert str(refused.value) == f"{asked[0]!r} {asked[1]!r}"
+    for writing in ("rankgpt", "cotrr", "unime", "grouprank", "icr"):
+        load_reranker(writing, model=looking)
+
+
+def test_a_prefix_of_the_asks_own_needs_a_model_that_takes_one() -> None:
+    with pytest.raises(RecipeError, match=r"begins the model's answer with '\('"):
+        load_reranker(
+            "unime", model=model(limits=Limits(answer_prefix=False)), full_order=True, prefix="(", prompt="rankgpt"
+        )
 
 
 @pytest.mark.parametrize("recipe", [recipe.name for recipe in list_recipes()])

@@ -202,7 +202,7 @@ def test_a_setting_goes_to_the_part_that_has_it() -> None:
     changed = with_options(find_recipe("rankgpt"), {"window": 8, "stride": 4, "temperature": 0.2, "max_pixels": 9000})
     assert changed.schedule.settings == {"window": 8, "stride": 4}
     assert changed.ask.settings["temperature"] == 0.2
-    assert changed.rendering == {"max_pixels": 9000}
+    assert changed.rendering == {"max_words": 300, "max_pixels": 9000}
     assert find_recipe("rankgpt").schedule.settings["window"] == 10
 
 

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from mmrank.errors import MediaError, MllmError, RecipeError, UsageError
+from mmrank.errors import MllmError, RecipeError, UsageError
 from mmrank.mllm.base import Attended, Capability, Choices, Failure, Generated, Limits, PairScore, Sampling, Speed
 from mmrank.mllm.local.attention import attention_rows
-from mmrank.mllm.local.batching import Budget, run_batches
+from mmrank.mllm.local.batching import Budget
+from mmrank.mllm.local.calls import Calls
 from mmrank.mllm.local.choices import ChoiceTokens, choice_logits
+from mmrank.mllm.local.cuts import Cut, cuts
 from mmrank.mllm.local.drafts import Draft, Drafter
 from mmrank.mllm.local.encode import Encoded, Encoder
-from mmrank.mllm.local.memory import default_batch_tokens
+from mmrank.mllm.local.feature_files import FeatureFolder
+from mmrank.mllm.local.features import FeatureCache
+from mmrank.mllm.local.memory import FEATURES, PREFIXES, default_batch_tokens
+from mmrank.mllm.local.prefix import Prefixes, why_no_prefix
 from mmrank.mllm.local.sampling import check_sampling, end_tokens, write
+from mmrank.mllm.local.vision import VisionTower
 from mmrank.mllm.prompt import Prompt
 from mmrank.types import Cost
 
 if TYPE_CHECKING:
     import torch
-
-R = TypeVar("R")
 
 OPENERS = 4
 """Pictures opened at once: enough to keep a disk busy, few enough to hold little memory."""
@@ -37,6 +39,12 @@ class LocalMLLM:
     `model`: a transformers chat model in eval mode, on its device, `processor`: its processor, or its tokenizer for a
     model of text alone (told apart by the processor having an ``image_processor``). `spec`: what `load_mllm` was given.
     `batch_tokens`: tokens, padding included, in one batch; by the device's memory when None.
+
+    Nothing is computed twice where it can be kept. `feature_memory`: bytes for what the vision tower made of pictures
+    (0 keeps nothing beyond a batch). `feature_cache`: a folder where that is kept too, for later runs and for other
+    processes; see `mmrank.mllm.local.feature_files`. `prefix_memory`: bytes for what the prompts of a query begin
+    with, which `choice_logprobs` runs once for all of them (0 keeps it for a batch). `unshared` says what this model
+    cannot share.
 
     Safe to call from several threads; the calls wait for each other, for a transformers model keeps state between
     layers. Results of `choice_logprobs` and `attention` do not depend on batch mates; drawn text depends on its seed
@@ -53,9 +61,15 @@ class LocalMLLM:
         batch_tokens: int | None = None,
         chat_template: str | Path | None = None,
         template_options: Mapping[str, Any] | None = None,
+        feature_memory: int = FEATURES,
+        feature_cache: str | Path | None = None,
+        prefix_memory: int = PREFIXES,
     ) -> None:
         if batch_tokens is not None and batch_tokens < 1:
             raise UsageError(f"batch_tokens is {batch_tokens}; it must be at least 1.")
+        for name, given in (("feature_memory", feature_memory), ("prefix_memory", prefix_memory)):
+            if given < 0:
+                raise UsageError(f"{name} is {given}; it is a number of bytes, 0 or more.")
         sees = hasattr(processor, "image_processor")
         self._spec, self._warning = spec, warning
         self.model, self.processor = model, processor
@@ -64,10 +78,22 @@ class LocalMLLM:
         self._tokenizer = self._drafter.tokenizer
         self._ends = end_tokens(model, self._tokenizer)
         self._pad_id = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._ends[0]
-        self._encoder = Encoder(self._drafter, pad_id=self._pad_id, openers=OPENERS)
+        tower = VisionTower.of(model, processor)
+        self._tower = tower if isinstance(tower, VisionTower) else None
+        self._features = FeatureCache(feature_memory, self._folder(feature_cache))
+        self._encoder = self._new_encoder(self._features)
+        no_prefix = why_no_prefix(model, self._tower, sees=sees)
+        self._prefixes = (
+            None
+            if no_prefix
+            else Prefixes(_base(model), capacity=prefix_memory, pad_id=self._pad_id, tower=self._tower)
+        )
+        self.unshared = _unshared(tower if sees and isinstance(tower, str) else None, no_prefix)
+        """What this model computes anew for every prompt, and why; None when it shares all that can be shared."""
         self._choice_tokens = ChoiceTokens(self._tokenizer)
         self._budget = Budget(batch_tokens or default_batch_tokens(model))
         self._context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self._calls = self._new_calls(self._encoder)
         self._speed: Speed | None = None
         self._lock = threading.RLock()
 
@@ -81,7 +107,7 @@ class LocalMLLM:
 
     @property
     def limits(self) -> Limits:
-        return Limits(tokens_in=self._context, images=None if self._drafter.sees else 0)
+        return Limits(tokens_in=self._context, images=None if self._drafter.sees else 0, json=False)
 
     @property
     def warning(self) -> str | None:
@@ -110,10 +136,21 @@ class LocalMLLM:
             return [self._chosen(h, e.draft, choices[i]) for h, e, i in zip(hidden, batch, places, strict=True)]
 
         with self._lock:
-            return self._run(prompts, step, check=lambda draft, i: self._choice_tokens.ids(draft.tail, choices[i]))
+            return self._calls.run(
+                prompts,
+                step,
+                budget=self._budget,
+                check=lambda draft, i: self._choice_tokens.ids(draft.tail, choices[i]),
+                cutter=self._cuts,
+            )
+
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        """Raise `RecipeError` for a choice that is not one token where this prompt's answer begins."""
+        with self._lock:
+            self._choice_tokens.ids(self._drafter.draft(prompt).tail, choices)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated | Failure]:
-        """Free text for each prompt. ``sampling.json`` is not enforced here: the words of the prompt ask for JSON.
+        """Free text for each prompt. ``sampling.json`` is not enforced (`limits`): the prompt's words ask for JSON.
 
         A text is cut where the context ends, if that is before `max_tokens`.
         """
@@ -123,7 +160,7 @@ class LocalMLLM:
             return self._written(batch, sampling, [sampling.at(i).seed for i in places], self._ends)
 
         with self._lock:
-            return self._run(prompts, step, room=sampling.max_tokens)
+            return self._calls.run(prompts, step, budget=self._budget, room=sampling.max_tokens)
 
     def attention(self, prompts: Sequence[Prompt]) -> list[Attended | Failure]:
         """Attention from the span marked ``query`` to every other marked span of each prompt, one prompt at a time."""
@@ -132,7 +169,7 @@ class LocalMLLM:
             return [self._attended(encoded) for encoded in batch]
 
         with self._lock:
-            return self._run(prompts, step, budget=Budget(1))
+            return self._calls.run(prompts, step, budget=Budget(1))
 
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
         """Not offered: a local model is asked with mmrank's own prompts (`choice_logprobs`)."""
@@ -146,8 +183,7 @@ class LocalMLLM:
         from mmrank.mllm.local.speed import measure
 
         with self._lock:
-            if self._speed is None:
-                self._speed = measure(self, self._endless)
+            self._speed = self._speed or measure(self, self._endless)
             return self._speed
 
     def _endless(self, prompt: Prompt, tokens: int) -> Generated | Failure:
@@ -156,81 +192,43 @@ class LocalMLLM:
         def step(batch: Sequence[Encoded], places: Sequence[int]) -> list[Generated | Failure]:
             return self._written(batch, Sampling(max_tokens=tokens), [0], ends=())
 
-        return self._run([prompt], step, room=tokens)[0]
+        nothing_kept = self._new_calls(self._new_encoder(None))
+        return nothing_kept.run([prompt], step, budget=self._budget, room=tokens)[0]
 
-    def _run(
-        self,
-        prompts: Sequence[Prompt],
-        step: Callable[[Sequence[Encoded], Sequence[int]], Sequence[R | Failure]],
-        *,
-        check: Callable[[Draft, int], object] | None = None,
-        room: int = 0,
-        budget: Budget | None = None,
-    ) -> list[R | Failure]:
-        """Draft all prompts, run `step` on batches of them, and put Failures where a prompt could not be asked.
+    def _folder(self, feature_cache: str | Path | None) -> Callable[[], FeatureFolder] | None:
+        """How to open the folder of this model's features, which takes a hash of the tower's weights."""
+        tower = self._tower
+        if feature_cache is None or tower is None:
+            return None
+        return lambda: FeatureFolder(feature_cache, tower.fingerprint())
 
-        `check` may refuse a draft by raising; `room`: tokens kept free behind each prompt.
-        """
-        results: dict[int, R | Failure] = {}
-        drafts: dict[int, Draft] = {}
-        for i, prompt in enumerate(prompts):
-            try:
-                drafts[i] = self._fitting(self._drafter.draft(prompt))
-            except (MllmError, MediaError) as error:
-                results[i] = Failure(error=str(error))
-                continue
-            if check is not None:
-                check(drafts[i], i)
-        places = list(drafts)
+    def _new_encoder(self, features: FeatureCache | None) -> Encoder:
+        return Encoder(self._drafter, pad_id=self._pad_id, openers=OPENERS, tower=self._tower, features=features)
 
-        def run(batch: Sequence[int]) -> list[R | Failure]:
-            return self._step(step, [drafts[places[j]] for j in batch], [places[j] for j in batch])
+    def _new_calls(self, encoder: Encoder) -> Calls:
+        return Calls(self._drafter, encoder, context=self._context, overlap=self._tower is not None)
 
-        done = run_batches([drafts[i].tokens + room for i in places], budget or self._budget, run)
-        results.update(zip(places, done, strict=True))
-        return [results[i] for i in range(len(prompts))]
-
-    def _fitting(self, draft: Draft) -> Draft:
-        if self._context is not None and draft.tokens > self._context:
-            raise MllmError(
-                f"The prompt takes {draft.tokens} tokens and the model's context is {self._context}. "
-                "Show fewer or smaller pictures, or fewer candidates at a time."
-            )
-        return draft
-
-    def _step(
-        self,
-        step: Callable[[Sequence[Encoded], Sequence[int]], Sequence[R | Failure]],
-        drafts: Sequence[Draft],
-        places: Sequence[int],
-    ) -> list[R | Failure]:
-        """One batch: encode, run, and share the seconds among its prompts by their tokens."""
-        start = time.perf_counter()
-        encoded = self._encoder.encode(drafts)
-        good = [j for j, e in enumerate(encoded) if isinstance(e, Encoded)]
-        batch = [e for e in encoded if isinstance(e, Encoded)]
-        answers = step(batch, [places[j] for j in good]) if batch else []
-        seconds = time.perf_counter() - start
-        total = sum(e.tokens for e in batch)
-        out: list[R | Failure] = [Failure(error="" if isinstance(e, Encoded) else str(e)) for e in encoded]
-        for j, e, answer in zip(good, batch, answers, strict=True):
-            out[j] = _with_cost(answer, e, seconds * e.tokens / total)
-        return out
+    def _cuts(self, drafts: Sequence[Draft]) -> list[Cut | None]:
+        if self._prefixes is None:
+            return [None] * len(drafts)
+        picture = None if self._tower is None else self._tower.image_token
+        return cuts(drafts, picture_id=picture, known=self._prefixes.known)
 
     def _last_hidden(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """The last layer's state at the last position of each prompt, (prompts, width)."""
         import torch
 
+        if self._prefixes is not None and batch[0].cut is not None:
+            return self._prefixes.last_hidden(batch)
         with torch.inference_mode():
             out = _base(self.model)(**self._inputs(batch), use_cache=False)
         hidden: torch.Tensor = out.last_hidden_state[:, -1]
         return hidden
 
-    def _inputs(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+    def _inputs(self, batch: Sequence[Encoded]) -> dict[str, Any]:
         inputs = self._encoder.collate(batch, self.device, self.model.dtype)
         if "image_grid_thw" not in inputs:  # Qwen-VL models find the places of tokens around pictures themselves
-            mask = inputs["attention_mask"]
-            inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)
+            inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp_min(0)
         return inputs
 
     def _chosen(self, hidden: torch.Tensor, draft: Draft, choices: Sequence[str]) -> Choices | Failure:
@@ -263,7 +261,10 @@ class LocalMLLM:
         ]
 
     def _attended(self, encoded: Encoded) -> Attended | Failure:
-        marked = self._encoder.marked(encoded)
+        try:
+            marked = self._encoder.marked(encoded)
+        except MllmError as error:
+            return Failure(error=str(error))
         if not marked.get("query") or len(marked) < 2:
             return Failure(error="Attention needs a part marked 'query' and other marked parts; the prompt has none.")
         weights = attention_rows(_base(self.model), self._inputs([encoded]), marked.pop("query")).cpu()
@@ -284,11 +285,9 @@ def _base(model: Any) -> Any:
     return getattr(model, model.base_model_prefix)
 
 
-def _with_cost(answer: R | Failure, encoded: Encoded, seconds: float) -> R | Failure:
-    pictures = len(encoded.draft.visual)
-    cost = Cost(model_calls=1, tokens_in=encoded.tokens, images_encoded=pictures, seconds=seconds)
-    known: dict[str, Any] = {"cost": answer.cost + cost}  # type: ignore[union-attr]
-    if not isinstance(answer, Failure):
-        known["shortened"] = encoded.draft.shortened
-    made: R | Failure = replace(answer, **known)  # type: ignore[type-var]
-    return made
+def _unshared(no_features: str | None, no_prefix: str | None) -> str | None:
+    said = [
+        f"pictures pass the vision tower for every prompt: {no_features}" if no_features else None,
+        f"every prompt is read from its beginning: {no_prefix}" if no_prefix else None,
+    ]
+    return "; ".join(filter(None, said)) or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,41 +24,65 @@ class Budget:
         self.tokens = max(1, min(self.tokens, tried // 2))
 
 
-def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def pack(lengths: Sequence[int], budget: int, groups: Sequence[Hashable | None] | None = None) -> list[list[int]]:
     """Positions in batches of like length, longest first: so little is padding, and what does not fit fails at once.
 
-    A prompt longer than the budget is a batch of its own.
+    A prompt longer than the budget is a batch of its own. `groups`: prompts of one group lie next to each other, in as
+    few batches as can be; prompts of no group (None) come last and share no batch with the others.
 
     >>> pack([10, 40, 12, 11], budget=40)
     [[1], [2, 3, 0]]
+    >>> pack([10, 40, 12, 11], budget=60, groups=["a", None, "b", "a"])
+    [[2, 3, 0], [1]]
     """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    own = list(groups) if groups is not None else [None] * len(lengths)
+    longest: dict[Hashable, tuple[int, int]] = {}
+    for i, group in enumerate(own):
+        size, first = longest.get(group, (0, i))
+        longest[group] = max(size, lengths[i]), first
+
+    def place(i: int) -> tuple[bool, int, int, int, int]:
+        size, first = longest[own[i]]
+        return own[i] is None, -size, first, -lengths[i], i
+
     batches: list[list[int]] = []
-    for i in order:
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
+    widest = 0
+    for i in sorted(range(len(lengths)), key=place):
+        alike = batches and (own[i] is None) == (own[batches[-1][0]] is None)
+        if alike and max(widest, lengths[i]) * (len(batches[-1]) + 1) <= budget:
             batches[-1].append(i)
+            widest = max(widest, lengths[i])
         else:
             batches.append([i])
+            widest = lengths[i]
     return batches
 
 
 def run_batches(
-    lengths: Sequence[int], budget: Budget, run: Callable[[Sequence[int]], Sequence[R | Failure]]
+    lengths: Sequence[int],
+    budget: Budget,
+    run: Callable[[Sequence[int]], Sequence[R | Failure]],
+    *,
+    groups: Sequence[Hashable | None] | None = None,
+    ahead: Callable[[Sequence[int]], None] | None = None,
 ) -> list[R | Failure]:
-    """`run` on batches of positions; one result for each position, in order.
+    """`run` on batches of positions; one result for each position, in order. `groups`: as in `pack`.
 
+    `ahead` is told the batch that comes next, before the present one is run, so that it can be got ready meanwhile.
     A batch that does not fit into memory is halved and the smaller budget kept; a batch that fails otherwise is halved
     too, until the prompt at fault stands alone: it becomes a `Failure`, the others are answered. Errors that mmrank
     raises on purpose are not caught.
     """
     results: dict[int, R | Failure] = {}
-    waiting = pack(lengths, budget.tokens)[::-1]
+    waiting = pack(lengths, budget.tokens, groups)[::-1]
     while waiting:
         batch = waiting.pop()
-        size = lengths[batch[0]] * len(batch)
+        size = max(lengths[i] for i in batch) * len(batch)
         if len(batch) > 1 and size > budget.tokens:  # the budget shrank since this batch was packed
             waiting += [[batch[i] for i in part] for part in pack([lengths[i] for i in batch], budget.tokens)][::-1]
             continue
+        if ahead is not None and waiting:
+            ahead(waiting[-1])
         fault = _try(batch, run, results)
         if fault is None:
             continue

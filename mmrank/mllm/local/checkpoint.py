@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmrank.errors import MissingDependencyError, MllmError, MmrankError, UsageError
-from mmrank.hub import first_line, quiet, why_offline
+from mmrank.hub import first_line, quiet, quiet_transformers, why_offline
 
 if TYPE_CHECKING:
     import torch
@@ -85,10 +84,19 @@ def is_complete(folder: Path) -> bool:
 
 
 def adapter_base(folder: Path) -> str | None:
-    """The spec of the model a LoRA folder was trained on, when the folder holds an adapter and no model of its own."""
+    """The spec of the model a LoRA folder was trained on, when the folder holds an adapter and no model of its own.
+
+    Raises `MllmError` when the adapter does not say which.
+    """
     if (folder / "config.json").is_file() or not (folder / _ADAPTER).is_file():
         return None
-    return str(json.loads((folder / _ADAPTER).read_text("utf-8"))["base_model_name_or_path"])
+    try:
+        return str(json.loads((folder / _ADAPTER).read_text("utf-8"))["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise MllmError(
+            f"{folder / _ADAPTER} does not name the model that the adapter was trained on ({first_line(error)}). Name "
+            "that model and pass the folder as adapter=."
+        ) from error
 
 
 def load_checkpoint(
@@ -107,7 +115,7 @@ def load_checkpoint(
     the configuration, or with an architecture this version of transformers does not know.
     """
     _check_folder(folder)
-    with _silent():
+    with quiet_transformers():
         try:
             auto, sees = _auto_class(folder, trust_remote_code=trust_remote_code)
             model, info = auto.from_pretrained(
@@ -196,19 +204,3 @@ def _with_adapter(model: Any, folder: Path) -> Any:
         return PeftModel.from_pretrained(model, folder).merge_and_unload()
     except (ValueError, RuntimeError, KeyError) as error:
         raise MllmError(f"The adapter in {folder} does not fit the model: {first_line(error)}") from error
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without transformers' progress bars and warnings: what matters of them is raised as an error."""
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmrank.errors import MllmError
@@ -47,8 +48,9 @@ def measure(mllm: LocalMLLM, write: Callable[[Prompt, int], Generated | Failure]
 
 def _prompt(mllm: LocalMLLM, size: int) -> Prompt:
     words = TextPart(text=" ".join(f"word {i}" for i in range(8 * size)))
-    picture = ImagePart(picture=blank_picture(_PICTURE_SIDE, _PICTURE_SIDE))
-    parts: tuple[Part, ...] = (words,) if mllm.limits.images == 0 else (words, *[picture] * size)
+    blank = blank_picture(_PICTURE_SIDE, _PICTURE_SIDE)
+    shown = [ImagePart(picture=replace(blank, key=f"{blank.key}-{i}")) for i in range(size)]  # each passes the tower
+    parts: tuple[Part, ...] = (words,) if mllm.limits.images == 0 else (words, *shown)
     return Prompt(messages=(Message(role="user", parts=parts),))
 
 

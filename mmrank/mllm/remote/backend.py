@@ -134,7 +134,8 @@ class RemoteMllm:
 
     @property
     def warning(self) -> str | None:
-        """A key sent in the clear, an instruction that pair scores do not heed, scores at the end of their scale."""
+        """A key sent in the clear, an instruction that pair scores do not heed, scores at the end of their scale,
+        sampling parameters that the server does not take."""
         said = []
         if not self.server.encrypted_or_near and key() is not None:
             said.append(f"the key of the environment goes unencrypted to {self.server.host}: use https")
@@ -152,6 +153,8 @@ class RemoteMllm:
                 f"{self._saturated} of the server's pair scores were exactly 0 or 1: among those the previous order "
                 'stays. pair_scale="log_odds" asks vLLM for logits'
             )
+        if unsent := ", ".join(sorted(self._chat.refused)):
+            said.append(f"the server takes no {unsent}: these are not sent, and its own settings hold there")
         return f"{self.spec}: {'; '.join(said)}." if said else None
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated | Failure]:
@@ -168,19 +171,28 @@ class RemoteMllm:
         if len(prompts) != len(choices):
             raise UsageError(f"{len(prompts)} prompts came with {len(choices)} lists of choices; give one for each.")
         self._need("choices", prompts)
-        cap = self.max_logprobs or 0
-        for given in choices:
-            if not given or len(set(given)) != len(given):
-                raise UsageError(f"Choices must be different from each other and at least one, but {list(given)} came.")
-            if len(given) > cap:
-                raise RecipeError(
-                    f"{self.spec} gives the log-probabilities of {cap} tokens, and {len(given)} choices are asked for. "
-                    "Show fewer candidates in one prompt (a smaller window or block), or start the server with "
-                    "vllm serve ... --max-logprobs 128."
-                )
-        for choice in sorted({choice for given in choices for choice in given}):
-            self._counter.check_single(choice)
+        for given in dict.fromkeys(map(tuple, choices)):
+            self._check_choices(given)
         return self._caller.map(lambda pair: self._chosen(*pair), list(zip(prompts, choices, strict=True)))
+
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        """Raise `RecipeError` for more choices than the server lists tokens, and for one that is several tokens, where
+        the server can say so (``/tokenize``)."""
+        self._need("choices", [prompt])
+        self._check_choices(choices)
+
+    def _check_choices(self, choices: Sequence[str]) -> None:
+        if not choices or len(set(choices)) != len(choices):
+            raise UsageError(f"Choices must be different from each other and at least one, but {list(choices)} came.")
+        cap = self.max_logprobs or 0
+        if len(choices) > cap:
+            raise RecipeError(
+                f"{self.spec} gives the log-probabilities of {cap} tokens, and {len(choices)} choices are asked for. "
+                "Show fewer candidates in one prompt (a smaller window or block), or start the server with "
+                "vllm serve ... --max-logprobs 128."
+            )
+        for choice in choices:
+            self._counter.check_single(choice)
 
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
         self._need("pairs", ())
@@ -227,8 +239,8 @@ class RemoteMllm:
                 "or use a recipe without an answer prefix."
             )
 
-    def _asked(self, prompt: Prompt, sampling: Sampling, **more: Any) -> Reply | Failure:
-        """One request, whatever goes wrong as a `Failure`."""
+    def _asked(self, prompt: Prompt, sampling: Sampling, **more: Any) -> tuple[Reply, int] | Failure:
+        """One request, and about how many tokens it was shortened by; whatever goes wrong as a `Failure`."""
         cut = fitted(prompt)
         if cut is None:
             return Failure(
@@ -239,25 +251,29 @@ class RemoteMllm:
             outcome = self._chat.ask(cut, sampling, **more)
         except MediaError as error:
             return Failure(error=str(error))
-        return failed(outcome) if isinstance(outcome, Refusal) else outcome
+        if isinstance(outcome, Refusal):
+            return failed(outcome)
+        return outcome, 0 if cut is prompt else estimated_tokens(prompt) - estimated_tokens(cut)
 
     def _generated(self, prompt: Prompt, sampling: Sampling) -> Generated | Failure:
-        reply = self._asked(prompt, sampling)
-        if isinstance(reply, Failure):
-            return reply
+        asked = self._asked(prompt, sampling)
+        if isinstance(asked, Failure):
+            return asked
+        reply, shortened = asked
         cost = self._noted(reply, prompt)
         said = written(reply.body)
         if isinstance(said, str):
             return Failure(error=said, retry="broke" in said, retries=reply.retries, cost=cost)
-        return Generated(text=said[0], cut=said[1], retries=reply.retries, cost=cost)
+        return Generated(text=said[0], cut=said[1], retries=reply.retries, shortened=shortened, cost=cost)
 
     def _chosen(self, prompt: Prompt, choices: Sequence[str]) -> Choices | Failure:
         wanted = asked_for(len(choices), self.max_logprobs or 0)
         ids = self._counter.ids(choices) if self._restrict == "allowed_token_ids" else ()
         more = restricted(self._restrict, choices, ids)
-        reply = self._asked(prompt, Sampling(max_tokens=1), logprobs=True, top_logprobs=wanted, **more)
-        if isinstance(reply, Failure):
-            return reply
+        asked = self._asked(prompt, Sampling(max_tokens=1), logprobs=True, top_logprobs=wanted, **more)
+        if isinstance(asked, Failure):
+            return asked
+        reply, shortened = asked
         cost = self._noted(reply, prompt)
         tokens = top_tokens(reply.body)
         if isinstance(tokens, str):
@@ -271,7 +287,7 @@ class RemoteMllm:
                 retries=reply.retries,
                 cost=cost,
             )
-        return Choices(logprobs=values, retries=reply.retries, cost=cost)
+        return Choices(logprobs=values, retries=reply.retries, shortened=shortened, cost=cost)
 
     def _noted(self, reply: Reply, prompt: Prompt) -> Any:
         cost = cost_of(reply.body, reply.seconds, len(prompt.pictures))

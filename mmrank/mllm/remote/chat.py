@@ -35,6 +35,11 @@ class Chat:
         self.most_images: int | None = None
         """The largest number of pictures in a prompt, once a refusal has named it."""
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """Fields the server was found not to know, which it is not sent any more."""
+        return self._refused
+
     def ask(self, prompt: Prompt, sampling: Sampling, *, retries: int | None = None, **more: Any) -> Reply | Refusal:
         """Send one prompt. `more`: further fields. Raises `MediaError` when a picture has gone."""
         body = self.request(prompt, sampling) | more

@@ -72,6 +72,14 @@ class Ask(ABC):
         """Calls of the model that one prompt takes, retries apart."""
         return 1
 
+    def choices(self, mllm: MLLM, labels: Sequence[str]) -> Sequence[str]:
+        """The answers whose log-probabilities it reads, for a prompt with these labels; empty when it reads none."""
+        return ()
+
+    def answer_prefix(self, own: str) -> str:
+        """What a model's answer begins with, for a prompt that begins it with `own`."""
+        return own
+
     def max_labels(self, mllm: MLLM) -> int | None:
         """The most labels one prompt may have with this model; None: no limit known."""
         return None
@@ -199,6 +207,7 @@ class _State:
         self.cost = Cost()
         self.retries = 0
         self.shortened = 0
+        self.call = ""
 
     def take(
         self,
@@ -208,6 +217,7 @@ class _State:
         attempt: int,
     ) -> None:
         self.cost += result.cost
+        self.call = result.call
         self.retries += 1 if attempt else 0
         if isinstance(result, Failure):
             self.retries += result.retries
@@ -223,7 +233,7 @@ class _State:
 
     def answer(self, prompt: Prompt, scored: bool) -> Answer:
         if self.read is not None:
-            return replace(self.read, cost=self.cost, retries=self.retries, shortened=self.shortened)
+            return replace(self.read, cost=self.cost, retries=self.retries, shortened=self.shortened, call=self.call)
         count = len(labels_of(prompt))
         return Answer(
             order=tuple(range(count)),
@@ -233,4 +243,5 @@ class _State:
             retries=self.retries,
             error=self.error,
             cost=self.cost,
+            call=self.call,
         )

@@ -38,6 +38,12 @@ class ChooseOne(WritingAsk):
     def needs(self) -> frozenset[Capability]:
         return frozenset({"choices"}) if self.full_order else frozenset({"generate"})
 
+    def choices(self, mllm: MLLM, labels: Sequence[str]) -> Sequence[str]:
+        return labels if self.full_order else ()
+
+    def answer_prefix(self, own: str) -> str:
+        return self.prefix if self.full_order and self.prefix is not None else own
+
     def max_labels(self, mllm: MLLM) -> int | None:
         return mllm.limits.choices if self.full_order else None
 
@@ -51,7 +57,7 @@ class ChooseOne(WritingAsk):
         return ask_until_read(
             prompts,
             seeds,
-            call=label_call(mllm, self.prefix),
+            call=label_call(mllm, self.answer_prefix),
             read=read_labels,
             n_retries=self.n_retries,
             scored=True,

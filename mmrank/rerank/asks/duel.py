@@ -38,6 +38,9 @@ class Duel(WritingAsk):
     def needs(self) -> frozenset[Capability]:
         return frozenset({"choices", "generate"})
 
+    def choices(self, mllm: MLLM, labels: Sequence[str]) -> Sequence[str]:
+        return labels if "choices" in mllm.capabilities else ()
+
     def tokens_out(self, labels: int) -> int:
         return 1
 
@@ -54,7 +57,7 @@ class Duel(WritingAsk):
         return ask_until_read(
             prompts,
             seeds,
-            call=label_call(mllm),
+            call=label_call(mllm, self.answer_prefix),
             read=lambda _prompt, result: _read_choices(result),
             n_retries=self.n_retries,
             scored=True,

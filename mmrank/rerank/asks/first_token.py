@@ -30,6 +30,9 @@ class FirstToken(Ask):
     def needs(self) -> frozenset[Capability]:
         return frozenset({"choices"})
 
+    def choices(self, mllm: MLLM, labels: Sequence[str]) -> Sequence[str]:
+        return labels
+
     def max_labels(self, mllm: MLLM) -> int | None:
         return mllm.limits.choices
 
@@ -38,7 +41,7 @@ class FirstToken(Ask):
         return ask_until_read(
             prompts,
             seeds,
-            call=label_call(mllm),
+            call=label_call(mllm, self.answer_prefix),
             read=read_labels,
             n_retries=self.n_retries,
             scored=True,
@@ -48,11 +51,11 @@ class FirstToken(Ask):
 LabelCall = Callable[[Sequence[Prompt], Sequence[int], bool], Sequence[Choices | Failure]]
 
 
-def label_call(mllm: MLLM, prefix: str | None = None) -> LabelCall:
-    """A call that asks for the log-probabilities of each prompt's own labels; `prefix` replaces its answer prefix."""
+def label_call(mllm: MLLM, answer_prefix: Callable[[str], str]) -> LabelCall:
+    """A call that asks for the log-probabilities of each prompt's own labels, behind `Ask.answer_prefix`."""
 
     def call(prompts: Sequence[Prompt], _seeds: Sequence[int], _unread: bool) -> Sequence[Choices | Failure]:
-        asked = prompts if prefix is None else [replace(prompt, answer_prefix=prefix) for prompt in prompts]
+        asked = [replace(prompt, answer_prefix=answer_prefix(prompt.answer_prefix)) for prompt in prompts]
         return mllm.choice_logprobs(asked, [prompt.labels for prompt in prompts])
 
     return call

@@ -37,11 +37,13 @@ class WritingAsk(Ask):
     def __post_init__(self) -> None:
         super().__post_init__()
         room = 1 if self.max_tokens is None else self.max_tokens
-        if room < 1 or self.temperature < 0 or self.retry_temperature < 0 or not 0 < self.top_p <= 1:
+        best = 1 if self.top_k is None else self.top_k
+        cold = self.temperature < 0 or self.retry_temperature < 0
+        if room < 1 or best < 1 or cold or not 0 < self.top_p <= 1:
             raise RecipeError(
                 f"The ask {self.name!r} was given max_tokens={self.max_tokens}, temperature={self.temperature}, "
-                f"retry_temperature={self.retry_temperature}, top_p={self.top_p}; max_tokens must be 1 or more, "
-                "temperatures 0 or more, top_p above 0 and at most 1."
+                f"retry_temperature={self.retry_temperature}, top_p={self.top_p}, top_k={self.top_k}; max_tokens and "
+                "top_k must be 1 or more, temperatures 0 or more, top_p above 0 and at most 1."
             )
 
     @property

@@ -60,9 +60,15 @@ class YesNo(Ask):
     def needs(self) -> frozenset[Capability]:
         return frozenset({"choices", "pairs"} if self.by is None else {self.by})
 
+    def _reads_choices(self, mllm: MLLM) -> bool:
+        return self.by != "pairs" and "choices" in mllm.capabilities
+
+    def choices(self, mllm: MLLM, labels: Sequence[str]) -> Sequence[str]:
+        return (self.positive, self.negative) if self._reads_choices(mllm) else ()
+
     def ask(self, mllm: MLLM, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Answer]:
         self.check(mllm)
-        if self.by != "pairs" and "choices" in mllm.capabilities:
+        if self._reads_choices(mllm):
             tokens = (self.positive, self.negative)
             return ask_until_read(
                 prompts,

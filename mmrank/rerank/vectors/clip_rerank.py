@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 
 from mmrank.aggregate import Floats, min_max
+from mmrank.compose.choose import Compose
 from mmrank.rerank.vectors.first_stage import first_scores, first_share, incomparable
 from mmrank.rerank.vectors.settings import number, one_of
 from mmrank.rerank.vectors.source import FrameSource, Matrix, Vector
@@ -88,7 +89,7 @@ def clip_rerank(
     alpha: float = ALPHA,
     depth: int | None = None,
     normalise: Normalise = "min_max",
-    compose: str | None = None,
+    compose: Compose = None,
 ) -> ClipRerank:
     """A Stage for videos: alpha * (the score a hit came with) + (1 - alpha) * (its best frame's cosine).
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from mmrank.compose.choose import Compose
 from mmrank.rerank.vectors.source import LocalSource, Matrix, Vector
 from mmrank.rerank.vectors.stage import Rescored, Shortlist, VectorReranker
 
@@ -70,7 +71,7 @@ class TextConditioned(VectorReranker):
 
 
 def text_conditioned(
-    source: LocalSource, score: Rescore = attention_pool, *, depth: int | None = DEPTH, compose: str | None = None
+    source: LocalSource, score: Rescore = attention_pool, *, depth: int | None = DEPTH, compose: Compose = None
 ) -> TextConditioned:
     """A Stage: the first `depth` hits by what `score` makes of the query's vector and each Item's local tokens.
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 
 from mmrank.aggregate import Floats
+from mmrank.compose.choose import Compose
 from mmrank.rerank.vectors.first_stage import first_share
 from mmrank.rerank.vectors.settings import number, one_of
 from mmrank.rerank.vectors.source import Asked, Matrix, VectorSource
@@ -86,7 +87,7 @@ def mmr(
     trade: float = TRADE,
     depth: int | None = None,
     relevance: Relevance = "score",
-    compose: str | None = None,
+    compose: Compose = None,
 ) -> Mmr:
     """A Stage for variety: each next hit is relevant (`trade`) and unlike those above it (1 - `trade`).
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from mmrank.compose.choose import Compose
 from mmrank.errors import MmrankError
 from mmrank.rerank.vectors.settings import whole
 from mmrank.rerank.vectors.source import Asked, VectorSource
@@ -96,7 +97,7 @@ def e2rank(
     depth: int | None = DEPTH,
     feedback: int = FEEDBACK,
     write: Write = listwise_query,
-    compose: str | None = None,
+    compose: Compose = None,
 ) -> E2Rank:
     """A Stage: the first `depth` hits by the cosine of their stored vectors with the embedded listwise query.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmrank.compose.choose import Compose
 from mmrank.embed.vectors import unit
 from mmrank.rerank.vectors.settings import number, whole
 from mmrank.rerank.vectors.source import Matrix, Vector, VectorSource
@@ -124,7 +125,7 @@ def rocchio(
     negatives: int = 0,
     weights: tuple[float, float, float] = (ORIGINAL, POSITIVE, NEGATIVE),
     depth: int | None = None,
-    compose: str | None = None,
+    compose: Compose = None,
 ) -> Rocchio:
     """A Stage: the query moved towards the mean of its first `feedback` hits, away from that of its last `negatives`.
 
@@ -144,7 +145,7 @@ def query_expansion(
     feedback: int = FEEDBACK,
     power: float = POWER,
     depth: int | None = None,
-    compose: str | None = None,
+    compose: Compose = None,
 ) -> QueryExpansion:
     """A Stage: the query's vector plus its first `feedback` hits', each weighted by its cosine to the power `power`.
 

@@ -29,6 +29,9 @@ from mmrank.types import Cost, Hit, Query
 BLOCK_TOKENS = 65_536
 """Document tokens multiplied at once: with 32 query tokens 8 MiB of products, at 128 dimensions 32 MiB of float32."""
 
+HELD_AT_ONCE = 128
+"""Hits whose token vectors are in memory at once: at 750 tokens of 128 numbers 49 MB of float32."""
+
 Score = Callable[[Sequence[int]], Sequence[float | None]]
 """Scores of these positions, None for one that cannot be scored."""
 
@@ -110,6 +113,9 @@ class MaxSim(Reranker):
         check_depth(self.depth)
         whole(self.name, 1, k=self.k, patience=self.patience, batch=self.batch)
         number(self.name, 0, alpha=self.alpha)
+        # An index says whether it holds token vectors at all; better now than in the middle of a run.
+        if (check := getattr(self.source, "check_token_vectors", None)) is not None:
+            check()
 
     @property
     def name(self) -> str:
@@ -133,11 +139,14 @@ class MaxSim(Reranker):
 
         def score(some: Sequence[int]) -> list[float | None]:
             asked_for.extend(some)
-            held = finite(self.source.token_vectors([hits[place].id for place in some]))
-            there = [place for place in some if hits[place].id in held]
-            missing.extend(hits[place] for place in some if hits[place].id not in held)
-            _check_dimension(query, tokens, held)
-            found = dict(zip(there, max_sim(tokens, [held[hits[place].id] for place in there]), strict=True))
+            found: dict[int, float] = {}
+            for start in range(0, len(some), HELD_AT_ONCE):
+                part = some[start : start + HELD_AT_ONCE]
+                held = finite(self.source.token_vectors([hits[place].id for place in part]))
+                there = [place for place in part if hits[place].id in held]
+                missing.extend(hits[place] for place in part if hits[place].id not in held)
+                _check_dimension(query, tokens, held)
+                found.update(zip(there, max_sim(tokens, [held[hits[place].id] for place in there]), strict=True))
             return [float(found[place]) if place in found else None for place in some]
 
         scores = scored_early(
@@ -191,7 +200,9 @@ def late_interaction(
     By default every hit is scored. When only the best `k` count, most need not be: `alpha` (0.015 to 0.05 in the paper)
     prunes candidates far below the first stage's k-th, `patience` (2 to 4 in the paper) stops after as many in a row
     that did not enter the best k. Both lean on the first stage's order; hits not scored keep their order behind. Token
-    vectors are fetched `batch` hits at a time. Raises `UsageError` for settings that mean nothing.
+    vectors are fetched `batch` hits at a time, of a list scored to its end 128. `source`: an `Index` built with a late
+    interaction embedder, or what else gives token vectors. Raises `UsageError` for settings that mean nothing,
+    `IndexStoreError` for an index without token vectors.
 
     Those values keep the best hit, not the whole top 10. For that (`scripts/bench_vectors.py late`) order by a few
     pooled tokens first (`mmrank.rerank.vectors.pooling`), then exactly with some more patience:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from mmrank.compose.choose import Compose
 from mmrank.errors import EmbedderError, MmrankError
 from mmrank.types import Cost, Query
 
@@ -29,7 +30,7 @@ Asked: TypeAlias = tuple[Vector, Cost] | MmrankError
 class AskingSource(Protocol):
     """Gives the vectors of Queries."""
 
-    def query_vectors(self, queries: Sequence[Query], *, compose: str | None = None) -> Sequence[Asked]:
+    def query_vectors(self, queries: Sequence[Query], *, compose: Compose = None) -> Sequence[Asked]:
         """One answer per Query, in order: a unit vector, float32 (dimension,). `compose`: see `mmrank.compose`."""
         ...
 
@@ -97,7 +98,7 @@ class GivenVectors:
     def token_vectors(self, ids: Sequence[str]) -> Mapping[str, Matrix]:
         return {i: self.tokens[i] for i in ids if i in self.tokens}
 
-    def query_vectors(self, queries: Sequence[Query], *, compose: str | None = None) -> Sequence[Asked]:
+    def query_vectors(self, queries: Sequence[Query], *, compose: Compose = None) -> Sequence[Asked]:
         return [_given(self.queries, query, "vector") for query in queries]
 
     def query_tokens(self, queries: Sequence[Query]) -> Sequence[Asked]:

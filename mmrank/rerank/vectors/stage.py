@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrank.aggregate import Floats
+from mmrank.compose.choose import Compose
 from mmrank.errors import EmbedderError, MmrankError
 from mmrank.pipeline import check_depth
 from mmrank.rerank.base import Judgement, Reranker
@@ -88,7 +89,7 @@ class VectorReranker(Reranker):
 
     source: Any
     depth: int | None = None
-    compose: str | None = None
+    compose: Compose = None
     wanted: ClassVar[str] = "vector"
     compares_kinds: ClassVar[bool] = True
     """Whether it orders by cosines of the query with Items, which do not compare between kinds of Item."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmrank.aggregate import Floats
+from mmrank.compose.choose import Compose
 from mmrank.rerank.vectors.settings import number, whole
 from mmrank.rerank.vectors.source import Matrix, Vector, VectorSource
 from mmrank.rerank.vectors.stage import Rescored, Shortlist, VectorReranker, best_first, settled
@@ -109,7 +110,7 @@ def super_global(
     neighbours: int = NEIGHBOURS,
     beta: float = BETA,
     expand: bool = True,
-    compose: str | None = None,
+    compose: Compose = None,
 ) -> SuperGlobal:
     """A Stage: the first `depth` hits by SuperGlobal, what lies below stays behind. No model but the query's embedding.
 

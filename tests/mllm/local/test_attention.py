@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmrank.errors import MllmError
 from mmrank.mllm.base import Attended, Failure
 from mmrank.mllm.prompt import ImagePart, Message, Picture, Prompt, TextPart
 
@@ -90,6 +91,23 @@ def test_a_batch_gives_what_each_gives_alone(tiny: Callable[[str], Any], ask: Ca
     for prompt, found in zip(prompts, mllm.attention(prompts), strict=True):
         (alone,) = mllm.attention([prompt])
         np.testing.assert_array_equal(found.scores["document"], alone.scores["document"])
+
+
+def test_spans_that_cannot_be_found_fail_their_own_prompt_only(
+    tiny: Callable[[str], Any], ask: Callable[..., Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mllm = tiny("qwen3_vl")
+    marked = mllm._encoder.marked
+
+    def torn(encoded: Any) -> Any:
+        if "cat" in encoded.draft.text:
+            raise MllmError("The processor did not write the tokens it announced.")
+        return marked(encoded)
+
+    monkeypatch.setattr(mllm._encoder, "marked", torn)
+    found = mllm.attention([ask("red", "a dog"), ask("red", "a cat"), ask("blue", "a dog")])
+    assert [type(result) for result in found] == [Attended, Failure, Attended]
+    assert "announced" in found[1].error
 
 
 def test_a_prompt_without_marks_is_a_failure(tiny: Callable[[str], Any]) -> None:

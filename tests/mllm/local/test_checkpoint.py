@@ -33,6 +33,13 @@ def test_what_is_no_model_is_said(tmp_path: Path, copied: Path) -> None:
         load_mllm(str(copied), device="cpu")
 
 
+@pytest.mark.parametrize("words", ["{", "[]", '{"r": 8}'])
+def test_an_adapter_that_does_not_name_its_model_is_said(tmp_path: Path, words: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(words)
+    with pytest.raises(MllmError, match=r"does not name the model .* pass the folder as adapter="):
+        load_mllm(str(tmp_path), device="cpu")
+
+
 def test_weights_that_lack_a_tensor_are_refused(copied: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -65,6 +65,17 @@ def test_fields_that_a_server_does_not_know_are_left_out_but_never_a_top_k_asked
         (refused,) = mllm.generate([prompt("a")], Sampling(top_k=5))
         assert isinstance(refused, Failure)
         assert "top_k" in refused.error
+        assert "takes no min_p, repetition_penalty, top_k" in (mllm.warning or "")
+
+
+def test_what_is_left_out_is_said_by_what_it_means() -> None:
+    with OpenAIServer(lambda request: "{}", unknown_fields=("response_format", "seed")) as server:
+        mllm = load_remote(server.spec)
+        assert mllm.warning is None
+        mllm.generate([prompt("a")], Sampling(json=True, temperature=1.0))
+        warning = mllm.warning or ""
+    assert "takes no response_format, seed" in warning
+    assert "its own settings hold" in warning
 
 
 def test_an_answer_at_the_token_limit_is_cut() -> None:
@@ -190,6 +201,11 @@ def test_a_choice_of_two_tokens_is_named_where_the_server_can_tell() -> None:
         assert isinstance(mllm.choice_logprobs([prompt("?")], [["A"]])[0], Choices)
         with pytest.raises(RecipeError, match="'12' is 2 tokens"):
             mllm.choice_logprobs([prompt("?")], [["A", "12"]])
+        asked = len(server.requests)
+        mllm.check_choices(prompt("?"), ["A", "B"])
+        with pytest.raises(RecipeError, match="'12' is 2 tokens"):
+            mllm.check_choices(prompt("?"), ["A", "12"])
+        assert len(server.requests) == asked
         restricted = load_remote(server.spec, restrict="allowed_token_ids")
         restricted.choice_logprobs([prompt("?")], [["A"]])
         assert server.requests[-1]["allowed_token_ids"] == [0]
@@ -256,7 +272,11 @@ def test_long_prompts_lose_data_words_to_fit_the_checkpoint() -> None:
         mllm = load_remote(server.spec)
         given = prompt("Judge:", picture("red"), long, "Answer.")
         limited = type(given)(messages=given.messages, max_tokens_in=60)
-        assert isinstance(mllm.generate([limited], Sampling())[0], Generated)
+        (result,) = mllm.generate([limited], Sampling())
+        assert isinstance(result, Generated)
+        assert result.shortened >= mllm.count_tokens(given) - 60
+        assert mllm.generate([given], Sampling())[0].shortened == 0  # type: ignore[union-attr]
+        mllm.generate([limited], Sampling())
         text = text_of(server.requests[-1])
         assert text.startswith("Judge:<image>word word")
         assert text.endswith("wordAnswer.")

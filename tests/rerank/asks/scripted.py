@@ -63,6 +63,9 @@ class Scripted:
         said: list[Any] = [self._answer(p, c) for p, c in zip(prompts, choices, strict=True)]
         return [s if isinstance(s, Failure) else Choices(logprobs=tuple(s), cost=ONE) for s in said]
 
+    def check_choices(self, prompt: Prompt, choices: Sequence[str]) -> None:
+        """Every choice is one token."""
+
     def pair_scores(self, prompts: Sequence[Prompt]) -> list[PairScore | Failure]:
         self.calls.append(Call("pairs", list(prompts)))
         said: list[Any] = [self._answer(p, None) for p in prompts]

@@ -147,6 +147,8 @@ def test_every_kind_is_made_by_name_and_checks_its_settings(kind: str) -> None:
     assert made.name == kind
     assert made.needs
     assert made.tokens_out(10) >= 1
+    with pytest.raises(RecipeError, match="top_k=0; max_tokens and top_k must be 1 or more"):
+        Permutation(top_k=0)
     with pytest.raises(RecipeError, match="n_retries"):
         ask_class(kind)(n_retries=-1)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrank.errors import EmbedderError, UsageError
+from mmrank.errors import EmbedderError, IndexStoreError, UsageError
 from mmrank.rerank.vectors import late
 from mmrank.rerank.vectors.late import late_interaction, max_sim, scored_early
 from mmrank.rerank.vectors.source import GivenVectors, Matrix
@@ -114,6 +114,34 @@ def test_what_is_not_scored_is_not_fetched_and_stays_behind(source: GivenVectors
     assert [h.stage for h in after] == ["late_interaction"] * 5 + ["first"] * 5
     assert after.records[0].note == "5 of 10 hits were scored; the others could not enter the best k."
     assert after.outcome == "ok"
+
+
+def test_a_long_list_is_held_in_parts(
+    source: GivenVectors, ranking: MakeRanking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"i{n}" for n in range(10)]
+    (whole,) = late_interaction(source).process([ranking(ids)])
+    sizes: list[int] = []
+
+    class Counted(Watched):
+        def token_vectors(self, ids: Sequence[str]) -> Mapping[str, Matrix]:
+            sizes.append(len(ids))
+            return super().token_vectors(ids)
+
+    monkeypatch.setattr(late, "HELD_AT_ONCE", 4)
+    watched = Counted(source, [])
+    (after,) = late_interaction(watched).process([ranking(["i20", *ids])])
+    assert sizes == [4, 4, 2, 1], "the first k, then the rest"
+    assert after.ids == (*whole.ids, "i20")
+
+
+def test_a_source_without_token_vectors_is_refused_when_the_stage_is_made() -> None:
+    class Bare(GivenVectors):
+        def check_token_vectors(self) -> None:
+            raise IndexStoreError("holds no token vectors")
+
+    with pytest.raises(IndexStoreError, match="no token vectors"):
+        late_interaction(Bare())
 
 
 def test_scores_that_do_not_compare_prune_nothing(source: GivenVectors, ranking: MakeRanking) -> None:

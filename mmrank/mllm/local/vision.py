@@ -1,0 +1,137 @@
+"""The vision tower of Qwen2-VL, Qwen2.5-VL and Qwen3-VL by itself: pixels in, features out, and features put back.
+
+Only public arguments of transformers are used: ``get_image_features`` and the ``mm_encoder_outputs`` of ``forward``
+and ``generate``. A model of another family, or a transformers without them, has no `VisionTower`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmrank.mllm.local.features import Features
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+FAMILIES = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"})
+"""``model_type`` of the models whose pictures are `Features`: patches merged into tokens, places from the grid."""
+
+PATCHES_AT_ONCE = 16_384
+"""Patches in one run of the tower: 64 pictures of 256 tokens, enough for a large GPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patches:
+    """A picture as the tower takes it: `pixels` float32 (patches, 3 x patch area x frames), `grid` (1, high, wide)."""
+
+    pixels: torch.Tensor
+    grid: tuple[int, int, int]
+
+
+class VisionTower:
+    """The tower of `model` and the image processor that feeds it. Made by `VisionTower.of`."""
+
+    def __init__(self, model: Any, image_processor: Any) -> None:
+        self._model, self._images = model, image_processor
+        self.merged = int(image_processor.merge_size) ** 2
+        """Patches that become one token."""
+        self.image_token = int(model.config.image_token_id)
+
+    @classmethod
+    def of(cls, model: Any, processor: Any) -> VisionTower | str:
+        """The tower of a model, or why its features cannot be kept."""
+        kind = str(getattr(model.config, "model_type", "?"))
+        if not hasattr(processor, "image_processor"):
+            return "the model reads text alone"
+        if kind not in FAMILIES:
+            return f"mmrank keeps the features of {', '.join(sorted(FAMILIES))}, and this model is a {kind}"
+        if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
+            import transformers
+
+            return f"transformers {transformers.__version__} takes no features of its {kind} (mm_encoder_outputs)"
+        return cls(model, processor.image_processor)
+
+    def patches(self, image: Image) -> Patches:
+        """An RGB picture through the checkpoint's own image processor; `ValueError` for sizes it refuses."""
+        made = self._images(images=[image], return_tensors="pt")
+        frames, high, wide = (int(n) for n in made["image_grid_thw"][0])
+        return Patches(pixels=made["pixel_values"], grid=(frames, high, wide))
+
+    def run(self, patches: Sequence[Patches]) -> list[Features]:
+        """Pictures through the tower, on the model's device, as many at once as `PATCHES_AT_ONCE` allows."""
+        done: list[Features] = []
+        waiting: list[Patches] = []
+        size = 0
+        for one in patches:
+            if waiting and size + len(one.pixels) > PATCHES_AT_ONCE:
+                done += self._run(waiting)
+                waiting, size = [], 0
+            waiting.append(one)
+            size += len(one.pixels)
+        return done + (self._run(waiting) if waiting else [])
+
+    def _run(self, patches: Sequence[Patches]) -> list[Features]:
+        import torch
+
+        device = self._model.device
+        with torch.inference_mode():
+            made = self._model.get_image_features(
+                torch.cat([one.pixels for one in patches]).to(device, self._model.dtype),
+                torch.tensor([one.grid for one in patches], device=device),
+                return_dict=True,
+            )
+            levels = [made.pooler_output, *(getattr(made, "deepstack_features", None) or ())]
+            return [
+                Features(levels=torch.stack([level[i] for level in levels]), grid=one.grid)
+                for i, one in enumerate(patches)
+            ]
+
+    def outputs(self, features: Sequence[Features]) -> dict[str, Any]:
+        """``mm_encoder_outputs`` for prompts that show these pictures in this order."""
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        device = self._model.device
+        moved = [one.levels.to(device, non_blocking=True) for one in features]
+        pooled = tuple(levels[0] for levels in moved)
+        deeper = len(moved[0]) - 1
+        if not deeper:
+            return {"image": BaseModelOutputWithPooling(pooler_output=pooled)}
+        # Not exported: the output class of the family, which lies beside the model.
+        kind = getattr(sys.modules[type(self._model).__module__], "BaseModelOutputWithDeepstackFeatures")  # noqa: B009
+        deep = [tuple(levels[1 + level] for levels in moved) for level in range(deeper)]
+        return {"image": kind(pooler_output=pooled, deepstack_features=deep)}
+
+    def fingerprint(self) -> str:
+        """Sixty-four hex digits over all that features depend on besides the picture.
+
+        The tower's weights, their dtype and its configuration, the processor's settings, and the versions of
+        transformers and mmrank, which resize and split pictures. SHA-256 reads about 1 GB a second.
+        """
+        import importlib.metadata
+
+        import torch
+
+        tower = self._model.model.visual
+        settings = {
+            "tower": _public(tower.config.to_dict()),
+            "processor": _public(self._images.to_dict()),
+            "versions": {name: importlib.metadata.version(name) for name in ("transformers", "mmrank")},
+        }
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(tower.state_dict().items()):
+            digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def _public(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without what a library notes for itself, such as the folder something was loaded from."""
+    return {name: value for name, value in settings.items() if not name.startswith("_")}
