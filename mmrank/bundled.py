@@ -23,3 +23,17 @@ def bundled_folder(relative: str, alias: str, error: type[MmrankError]) -> Path:
             return candidate
     looked = " and ".join(str(candidate) for candidate in candidates)
     raise error(f"The bundled model {alias!r} is not part of this installation (looked in {looked}).")
+
+
+def bundled_pipeline(path: Path) -> Path | None:
+    """The pipeline file that comes with mmrank under the name ``NAME.toml`` or ``indexes/NAME.toml``; None: none does.
+
+    >>> found = bundled_pipeline(Path("indexes/square.toml"))
+    >>> found is not None and found.name
+    'square.toml'
+    """
+    if path.parts != ("indexes", path.name) and path.parts != (path.name,):
+        return None
+    package = Path(str(resources.files("mmrank")))
+    candidates = (package / "indexes" / path.name, package.parent / "indexes" / path.name)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

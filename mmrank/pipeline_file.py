@@ -57,6 +57,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from mmrank.aggregate import Method, Normalise
+from mmrank.bundled import bundled_pipeline
 from mmrank.errors import UsageError
 from mmrank.fusion import Fuse
 from mmrank.fusion_rule import Absent
@@ -235,8 +236,14 @@ def named_values(path: str | Path) -> dict[str, Any]:
         raise UsageError(f"{path}: {error}") from None
 
 
-def _tables(path: str | Path) -> tuple[Path, dict[str, Any]]:
+def pipeline_path(path: str | Path) -> Path:
+    """Where a pipeline file lies: at `path`, else among those that come with mmrank (``indexes/NAME.toml``)."""
     path = Path(path).expanduser()
+    return path if path.exists() else bundled_pipeline(path) or path
+
+
+def _tables(path: str | Path) -> tuple[Path, dict[str, Any]]:
+    path = pipeline_path(path)
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -267,9 +274,10 @@ def load_pipeline(path: str | Path, **names: Any) -> Stage:
 
         load_pipeline("indexes/square.toml", index=Path("my.index"), judge="openai:http://localhost:8000/v1#Qwen3-VL-8B")
     """
+    path = pipeline_path(path)
     config = read_pipeline(path, **names)
     judges = frozenset(stage.judge.partition("@")[2] for stage in _all(config.stage) if isinstance(stage, RerankConfig))
-    return _chain(config.stage, Loading(Path(path).expanduser().parent, judges))
+    return _chain(config.stage, Loading(path.parent, judges))
 
 
 def _all(stages: tuple[AnyStage, ...]) -> Iterator[AnyStage]:

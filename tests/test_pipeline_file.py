@@ -13,7 +13,7 @@ from mmrank.fusion import Fuse, merge
 from mmrank.mllm.base import Generated, Limits, Sampling
 from mmrank.mllm.prompt import Prompt
 from mmrank.pipeline import Cutoff, Pipeline
-from mmrank.pipeline_file import load_pipeline
+from mmrank.pipeline_file import load_pipeline, read_pipeline
 from mmrank.rerank.load import load_reranker
 from mmrank.types import Hit, Item, Query, Ranking
 
@@ -170,3 +170,14 @@ class FirstOfAll:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated]:
         self.labels = prompts[0].labels
         return [Generated(text="[4, 6, 5, 2, 3, 1]")] * len(prompts)
+
+
+def test_files_that_come_with_the_package_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_pipeline("indexes/square.toml").name == read_pipeline("square.toml").name == "SQUARE"
+    (tmp_path / "square.toml").write_text('name = "mine"\n[[stage]]\ntype = "cutoff"\nk = 1\n')
+    assert read_pipeline("square.toml").name == "mine"
+    with pytest.raises(UsageError, match="no pipeline file"):
+        read_pipeline("elsewhere/square.toml")

@@ -17,6 +17,7 @@ from mmrank.cli.output import complain, count, duration, err, out, print_json, s
 from mmrank.types import Kind, Ranking
 
 if TYPE_CHECKING:
+    from mmrank.cli.demo_forms import FormsShown
     from mmrank.cli.demo_judges import Judged
     from mmrank.cli.demo_searches import Wanted
     from mmrank.index.index import Index
@@ -76,6 +77,7 @@ def demo(
 
     The collection is made up (emoji on coloured grounds), so the right answers are known: a tick marks them.
     """
+    from mmrank.cli.demo_forms import in_forms, print_forms, scores_json
     from mmrank.cli.demo_judges import judged, judged_json, print_judged
     from mmrank.cli.demo_searches import dozen
     from mmrank.embed.registry import load_embedder
@@ -95,15 +97,18 @@ def demo(
         for number, answer in enumerate(answers, 1) if not json else ():
             _print(answer, number)
         scores = _measure(indexes, truth, media)
+        forms = in_forms(indexes["image"], truth, media)
         with err().status("Judging ..."):
             rulings = judged(indexes, truth, media)
-        page = _write_page(folder, indexes, answers, rulings)
+        page = _write_page(folder, indexes, answers, forms, rulings)
     seconds = time.perf_counter() - started
     if json:
-        print_json({**_json(answers, scores, page, folder, seconds), "judged": judged_json(rulings)})
+        measured = {"forms": scores_json(forms), "judged": judged_json(rulings)}
+        print_json({**_json(answers, scores, page, folder, seconds), **measured})
     else:
         _print_scores(scores)
-        print_judged(rulings, len(answers) + 1)
+        print_forms(forms, len(answers) + 1)
+        print_judged(rulings, len(answers) + 2)
         found = sum(answer.rank == 1 for answer in answers)
         out().print(
             f"\n{found} of {len(answers)} searches have the right answer first. All of it took {duration(seconds)}.\n"
@@ -198,11 +203,14 @@ def _print_scores(scores: list[Score]) -> None:
     out().print(table)
 
 
-def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer], rulings: list[Judged]) -> Path:
-    from mmrank.cli.html import results_page
+def _write_page(
+    folder: Path, indexes: dict[str, Index], answers: list[Answer], forms: FormsShown, rulings: list[Judged]
+) -> Path:
+    from mmrank.cli.demo_forms import forms_on_page
+    from mmrank.cli.html import Search, results_page
     from mmrank.cli.show import show
 
-    searches = [
+    searches: list[Search] = [
         show(
             indexes[answer.wanted.index],
             answer.ranking.with_hits(answer.ranking.hits[:ON_PAGE]),
@@ -213,6 +221,7 @@ def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer], 
         )
         for answer in answers
     ]
+    searches.append(forms_on_page(indexes["image"], forms))
     begun: set[str] = set()
     for ruling in rulings:
         asked, before, after, right = ruling.example
@@ -234,7 +243,8 @@ def _write_page(folder: Path, indexes: dict[str, Index], answers: list[Answer], 
             )
     intro = (
         "A dozen searches over the toybox: made-up photos, report pages, clips and notes, indexed by a tiny model "
-        "trained on such scenes; then queries it gets wrong, before and after a tiny judge put its best hits in order. "
+        "trained on such scenes; then a picture and a change to it, each alone and both in one query; then queries it "
+        "gets wrong, before and after a tiny judge put its best hits in order. "
         "The right answer to each is known; a green tick marks it."
     )
     page = folder / "demo.html"

@@ -159,7 +159,9 @@ def _evaluated(data: Dataset, systems: Mapping[str, System], **how: Any) -> Eval
 
     with QueryProgress() as progress:
         found = measure(data, systems, watch=progress, **how)
-        write_all(found, how["to"], watch=lambda done, total: progress("Report", "", done, total))
+        written = write_all(found, how["to"], watch=lambda done, total: progress("Report", "", done, total))
+    for why in written.refused:
+        warn(why)
     return found
 
 

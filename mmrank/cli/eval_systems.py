@@ -97,8 +97,14 @@ def pipelines(
     systems: dict[str, Callable[[Task], Stage]] = {}
     for each in files:
         shared = {name: value for name, value in given.items() if name in each.known.values}
-        systems[_unused(each.title, systems)] = _maker(each, {**shared, **each.own}, dataset, galleries)
+        chosen = {name: _from_here(name, value, each.known) for name, value in {**shared, **each.own}.items()}
+        systems[_unused(each.title, systems)] = _maker(each, chosen, dataset, galleries)
     return systems
+
+
+def _from_here(name: str, value: Any, known: FileNames) -> Any:
+    """An index named on the command line is a path from the working directory, not from the pipeline file's folder."""
+    return Path(value) if name in known.indexes and isinstance(value, str) and "://" not in value else value
 
 
 @dataclass(frozen=True, kw_only=True)

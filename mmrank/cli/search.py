@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,51 +14,78 @@ from mmrank.cli.command import COULD_NOT
 from mmrank.cli.judging import DryRun, FormName, Set, Transcript, announce, load_judge, settings, told
 from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
 from mmrank.cli.output import complain, count, duration, err, out, print_json, say, stdout_for_json
+from mmrank.cli.search_options import (
+    Compose,
+    Depth,
+    Directory,
+    HowMany,
+    Images,
+    Page,
+    Rerank,
+    SearchMode,
+    Text,
+    Video,
+    Where,
+)
 from mmrank.errors import UsageError
 from mmrank.index.options import Mode
-from mmrank.types import Query, Ranking
+from mmrank.types import Query
 
 if TYPE_CHECKING:
+    from mmrank.cli.forms import InForm
+    from mmrank.cli.html import Search
     from mmrank.index.index import Index
     from mmrank.rerank.judge import MllmReranker
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One question: the query, in which forms, for how many hits, with which options of `Index.search`."""
+
+    query: Query
+    forms: Sequence[str | None]
+    k: int
+    options: dict[str, Any]
+
+    @property
+    def conditions(self) -> list[str]:
+        """The options in words, for the page."""
+        kinds, where = self.options["kinds"], self.options["where"]
+        return [
+            *([f"only {', '.join(kinds)}"] if kinds else []),
+            *([f"where {where}"] if where else []),
+            self.options["mode"],
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came: for each form a ranking; what the judge was expected to take; whether it failed to order one."""
+
+    found: Sequence[InForm]
+    seconds: float
+    expected: dict[str, Any] = field(default_factory=dict)
+    fell_back: bool = False
+
+
 def search(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="The index: what --to named when it was built.")],
-    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")] = None,
+    directory: Directory,
+    text: Text = None,
     *,
-    image: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="A picture to look for; with TEXT, the picture that TEXT changes. Repeatable."
-        ),
-    ] = None,
-    video: Annotated[Path | None, typer.Option(metavar="FILE", help="A video to look for.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="How many hits.")] = 10,
-    where: Annotated[str | None, typer.Option(metavar="SQL", help="Only items for which this holds.")] = None,
-    mode: Annotated[Mode, typer.Option(help="By meaning, by words (BM25), or both, fused.")] = "vector",
+    image: Images = None,
+    video: Video = None,
+    k: HowMany = 10,
+    where: Where = None,
+    mode: SearchMode = "vector",
     kind: Kinds = None,
-    compose: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORM",
-            help="How a picture and a text become one query: sum, slerp, image, text, intersection, sqaf@MODEL, "
-            "caption@MODEL; weighted reads 'beach -people'.",
-        ),
-    ] = None,
-    rerank: Annotated[
-        str | None, typer.Option(metavar="RECIPE@MODEL", help="Let a judge order the best hits; see mmrank recipes.")
-    ] = None,
-    depth: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="How many hits the judge looks at. Default: the recipe's.")
-    ] = None,
+    compose: Compose = None,
+    rerank: Rerank = None,
+    depth: Depth = None,
     set_: Set = None,
     form: FormName = None,
     transcript: Transcript = None,
     dry_run: DryRun = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the hits to a page with thumbnails too.")
-    ] = None,
+    html: Page = None,
     json: Json = False,
     device: Device = None,
     precision: Precision = None,
@@ -69,63 +98,92 @@ def search(
     mmrank search photos.index "a dog on a skateboard"
     mmrank search photos.index --image ref.jpg
     mmrank search photos.index "the same place at night" --image ref.jpg
+    mmrank search photos.index "at night" --image ref.jpg --compose image,text,sum
     mmrank search photos.index "invoice" --kind page --where "uri LIKE '%2024%'"
     mmrank search photos.index "two red boats" --rerank yes_no@Qwen/Qwen3-VL-Reranker-8B --depth 50
     """
-    from mmrank.cli.hits import asked, ranking_json
-    from mmrank.cli.html import results_page
-    from mmrank.cli.show import show
+    from mmrank.cli.forms import forms_named
 
-    query = _query(text, image or (), video)
+    options = {"where": where, "mode": mode, "kinds": kinds_named(kind)}
+    asked = Asked(query=_query(text, image or (), video), forms=forms_named(compose), k=k, options=options)
     if dry_run and rerank is None:
         raise UsageError("--dry-run says what a judge would take; name one with --rerank RECIPE@MODEL.")
     if html is not None:
         check_page_path(html)
+    machine: dict[str, Any] = {"device": device, "precision": precision, "threads": threads}
     with stdout_for_json(json):
-        index = _open(directory, mode, device=device, precision=precision, threads=threads)
+        index = _open(directory, mode, machine)
         judge = None
         if rerank is not None:
-            judge = load_judge(
-                rerank,
-                depth=depth,
-                form=form,
-                transcript=transcript,
-                device=device,
-                precision=precision,
-                threads=threads,
-                **settings(set_),
-            )
-        started = time.perf_counter()
-        wanted = k if judge is None else max(k, judge.depth or k)
-        ranking = index.search(query, k=wanted, where=where, mode=mode, kinds=kinds_named(kind), compose=compose)
-        expected = {} if judge is None else announce(judge, [ranking], always=dry_run)
-        if judge is not None and not dry_run:
-            ranking = _judged(judge, ranking, k)
-        seconds = time.perf_counter() - started
-        if ranking.outcome == "failed":
-            complain(next((record.error for record in ranking.records if record.error), None) or "The search failed.")
-            raise typer.Exit(COULD_NOT)
+            judge = load_judge(rerank, depth=depth, form=form, transcript=transcript, **machine, **settings(set_))
+        answered = _answered(index, asked, judge, dry_run=dry_run)
         if html is not None and not dry_run:
-            conditions = [*([f"only {', '.join(kind)}"] if kind else []), *([f"where {where}"] if where else []), mode]
-            shown = show(index, ranking, conditions=conditions, seconds=seconds)
-            html.write_text(results_page([shown], title=f"{asked(query)}: mmrank"), encoding="utf-8")
-    if dry_run:
-        if json:
-            print_json({"estimate": expected})
-        return
-    if json:
-        print_json(ranking_json(ranking))
-    else:
-        _print(ranking, seconds)
-    if html is not None:
+            _write_page(html, index, asked, answered)
+    if not dry_run:
+        _print(asked.query, answered, json=json)
+    elif json:
+        print_json({"estimate": answered.expected})
+    if html is not None and not dry_run:
         say(f"Wrote {html}")
+    if answered.fell_back:
+        complain("The judge could not put the hits in order; they stand as the search found them.")
+        raise typer.Exit(COULD_NOT)
 
 
-def _judged(judge: MllmReranker, ranking: Ranking, k: int) -> Ranking:
-    """The ranking with its head in the judge's order, cut to what was asked for."""
+def _answered(index: Index, asked: Asked, judge: MllmReranker | None, *, dry_run: bool) -> Answered:
+    """Search in each form, and judge. A search that failed in every form ends the command."""
+    from mmrank.cli.forms import InForm
+
+    started = time.perf_counter()
+    k = asked.k if judge is None else max(asked.k, judge.depth or asked.k)
+    found = [
+        InForm(compose=form, ranking=index.search(asked.query, k=k, compose=form, **asked.options))
+        for form in asked.forms
+    ]
+    if all(one.ranking.outcome == "failed" for one in found):
+        _complain(found)
+        raise typer.Exit(COULD_NOT)
+    if judge is None:
+        return Answered(found=found, seconds=time.perf_counter() - started)
+    expected = announce(judge, [one.ranking for one in found], always=dry_run)
+    fell_back = False
+    if not dry_run:
+        found, fell_back = _judged(judge, found, asked.k)
+    return Answered(found=found, seconds=time.perf_counter() - started, expected=expected, fell_back=fell_back)
+
+
+def _judged(judge: MllmReranker, found: Sequence[InForm], k: int) -> tuple[list[InForm], bool]:
+    """The heads in the judge's order, cut to what was asked for; and whether it could not order one of them at all."""
     with err().status("Judging ..."):
-        judged = judge.process([ranking])[0]
-    return judged.with_hits(judged.hits[:k])
+        judged = judge.process([one.ranking for one in found])
+    fell_back = any(
+        after.records[len(one.ranking.records) :] and after.records[-1].status in ("fell_back", "failed")
+        for one, after in zip(found, judged, strict=True)
+    )
+    return [replace(one, ranking=r.with_hits(r.hits[:k])) for one, r in zip(found, judged, strict=True)], fell_back
+
+
+def _complain(found: Sequence[InForm]) -> None:
+    """Why a search, or each of several, failed."""
+    for one in found:
+        if one.ranking.outcome == "failed":
+            why = next((record.error for record in one.ranking.records if record.error), None) or "The search failed."
+            complain(why if len(found) == 1 else f"{one.name}: {why}")
+
+
+def _write_page(path: Path, index: Index, asked: Asked, answered: Answered) -> None:
+    from mmrank.cli.forms import forms_shown
+    from mmrank.cli.hits import asked as in_words
+    from mmrank.cli.html import results_page
+    from mmrank.cli.show import show
+
+    found, conditions = answered.found, asked.conditions
+    if len(found) == 1:
+        shown: Search = show(index, found[0].ranking, conditions=conditions, seconds=answered.seconds)
+    else:
+        took = f"{len(found)} forms in {duration(answered.seconds)}"
+        shown = forms_shown(index, found, conditions=[*conditions, took])
+    path.write_text(results_page([shown], title=f"{in_words(asked.query)}: mmrank"), encoding="utf-8")
 
 
 def check_page_path(path: Path) -> None:
@@ -146,7 +204,7 @@ def _query(text: str | None, images: list[Path] | tuple[Path, ...], video: Path 
     return query
 
 
-def _open(directory: str, mode: Mode, *, device: str | None, precision: str | None, threads: int | None) -> Index:
+def _open(directory: str, mode: Mode, machine: dict[str, Any]) -> Index:
     """The index with its own model, loaded before the search is timed; a search by words alone needs none."""
     from mmrank.index.index import Index
     from mmrank.index.store import Store
@@ -157,17 +215,27 @@ def _open(directory: str, mode: Mode, *, device: str | None, precision: str | No
     with err().status("Loading the model ..."):
         from mmrank.embed.registry import load_embedder
 
-        embedder = load_embedder(spec, device=device, precision=precision, threads=threads)
+        embedder = load_embedder(spec, **machine)
     return Index.open(directory, embedder)
 
 
-def _print(ranking: Ranking, seconds: float) -> None:
-    from mmrank.cli.hits import hits_table
+def _print(query: Query, answered: Answered, *, json: bool) -> None:
+    from mmrank.cli.forms import forms_json, forms_table
+    from mmrank.cli.hits import hits_table, ranking_json
 
-    console = out()
-    if ranking.hits:
-        console.print(hits_table(ranking, width=console.width))
-    else:
+    console, found, several = out(), answered.found, len(answered.found) > 1
+    if json:
+        print_json(forms_json(query, found) if several else ranking_json(found[0].ranking))
+        return
+    longest = max(len(one.ranking) for one in found)
+    if not longest:
         console.print("Nothing was found. A filter, a kind or rare words may leave nothing to search.")
-    told(ranking)
-    say(f"{count(len(ranking), 'hit')} in {duration(seconds)}")
+    elif several:
+        console.print(forms_table(found, width=console.width))
+        _complain(found)
+    else:
+        console.print(hits_table(found[0].ranking, width=console.width))
+    for one in found:
+        told(one.ranking)
+    each = f"in each of {len(found)} forms, " if several else ""
+    say(f"{count(longest, 'hit')} {each}in {duration(answered.seconds)}")

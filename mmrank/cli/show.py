@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmrank.cli.html import Shown
+from mmrank.cli.html_shown import Shown
 from mmrank.types import Query, Ranking
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 `mmrank.compose.forms` has a table of what each form finds.
 """
 
-from mmrank.compose.captions import Captioned, Captioner, GivenCaptions, TargetCaptions
+from mmrank.compose.captions import Captioned, Captioner, CaptionFile, GivenCaptions, TargetCaptions
 from mmrank.compose.choose import Compose, choose_form, named_form
 from mmrank.compose.forms import (
     FORMS,
@@ -24,6 +24,7 @@ __all__ = [
     "FORMS",
     "TEXT_WEIGHT",
     "Caption",
+    "CaptionFile",
     "Captioned",
     "Captioner",
     "Compose",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,52 @@ class GivenCaptions:
             return Captioned(text=said)
         fault = "an empty caption" if query.id in self.captions else "no caption"
         return UsageError(f"Query {query.id!r} has {fault} among the {len(self.captions)} given; add it under that id.")
+
+
+CAPTION_FILE = ".jsonl"
+"""How the name of a file of captions ends, where a model could be named: ``sqaf@./captions.jsonl``."""
+
+
+class CaptionFile:
+    """Captions made offline, in a file of JSON lines: ``{"id": "q1", "caption": "a dog at night"}``, by query id.
+
+    The file is read with the first query. Raises `UsageError` then, when it cannot be read or a line is no such object.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self._given: GivenCaptions | None = None
+
+    def __repr__(self) -> str:
+        return f"CaptionFile({self.path.name!r})"
+
+    def write(self, queries: Sequence[Query]) -> list[Outcome]:
+        """One caption per query, in order, or why there is none."""
+        if self._given is None:
+            self._given = GivenCaptions(captions=self._read())
+        return self._given.write(queries)
+
+    def _read(self) -> dict[str, str]:
+        captions: dict[str, str] = {}
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"The captions in {self.path} cannot be read: {error}.") from None
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                name, caption = row["id"], row["caption"]
+            except (ValueError, KeyError, TypeError):
+                name = caption = None
+            if not isinstance(name, str | int) or not isinstance(caption, str):
+                raise UsageError(
+                    f'Line {number} of {self.path} is no caption; write one object a line, as in {{"id": "q1", '
+                    '"caption": "a dog at night"}.'
+                )
+            captions[str(name)] = caption
+        return captions
 
 
 class TargetCaptions:
@@ -198,9 +245,12 @@ def _checked_spec(model: MLLM | str) -> str:
 
 
 def captioner_of(given: Captioner | MLLM | str) -> Captioner:
-    """A captioner as it is; an MLLM or its spec as `TargetCaptions`. Raises `UsageError` for anything else."""
+    """A captioner as it is; an MLLM or its spec as `TargetCaptions`, the name of a JSONL file as `CaptionFile`.
+
+    Raises `UsageError` for anything else.
+    """
     if isinstance(given, str):
-        return TargetCaptions(given)
+        return CaptionFile(given) if given.endswith(CAPTION_FILE) else TargetCaptions(given)
     if isinstance(given, Captioner):
         return given
     if isinstance(given, MLLM):

@@ -232,13 +232,13 @@ PLAIN_FORMS: Mapping[str, Form] = MappingProxyType(
 """What a name alone stands for."""
 
 CAPTION_FORMS: Mapping[str, type[Caption] | type[Sqaf]] = MappingProxyType({"caption": Caption, "sqaf": Sqaf})
-"""Named with the model that writes the captions: ``sqaf@MODEL``."""
+"""Named with the model that writes the captions, ``sqaf@MODEL``, or a file of them, ``sqaf@./captions.jsonl``."""
 
 WEIGHTED = "weighted"
 """The default form, with weights and negation read in the text."""
 
 FORMS: tuple[str, ...] = (*PLAIN_FORMS, *(f"{name}@MODEL" for name in CAPTION_FORMS), WEIGHTED)
-"""Every name a form can be asked for by; MODEL is what `mmrank.load_mllm` takes."""
+"""Every name a form can be asked for by; MODEL is what `mmrank.load_mllm` takes, or a `CaptionFile`."""
 
 
 def _image_and_text(sides: Sides, alpha: float, *, arc: bool = False) -> Vector:

@@ -14,7 +14,8 @@ from mmrank.types import Hit, Item, Ranking, Record
 class Candidates(Stage):
     """Fills each Ranking with a Run's list for its query; `exclude` and `among` of the query hold here too.
 
-    `items`: the gallery, id to Item. A query that the Run does not have is ``failed`` with an empty list.
+    `items`: the gallery, id to Item; what it does not have is left out. A query that the Run does not have is
+    ``failed`` with an empty list.
     """
 
     lists: Run = field(repr=False)
@@ -37,7 +38,7 @@ class Candidates(Stage):
         hits = [
             Hit(item=self.items[name], score=score, stage=self.name)
             for name, score in zip(*found, strict=True)
-            if name not in query.exclude and (allowed is None or name in allowed)
+            if name in self.items and name not in query.exclude and (allowed is None or name in allowed)
         ]
         return ranking.with_hits(hits, Record(stage=self.name))
 

@@ -54,6 +54,8 @@ class Settings:
     batch: int
     seed: int
     watch: Watch | None
+    lenient: bool
+    """The data set is not whole: runs may hold queries and items that it does not have."""
 
 
 def evaluate(
@@ -119,6 +121,7 @@ def evaluate(
         batch=batch,
         seed=seed,
         watch=watch,
+        lenient=bool(dataset.sample is not None or dataset.missing or dataset.dropped),
     )
     done = tuple(
         _measured(name, part, task, settings)
@@ -163,7 +166,7 @@ def _by_task(dataset: Dataset, candidates: Run | Mapping[str, Run] | None) -> Ma
 def _measured(name: str, system: System, task: Task, settings: Settings) -> SystemTask:
     """One system on one task."""
     if isinstance(system, Run):
-        return _scored(name, task, judge_run(task, system))
+        return _scored(name, task, judge_run(task, system, lenient=settings.lenient))
     if isinstance(system, np.ndarray):
         return _of_matrix(name, task, system, settings)
     stage = system if isinstance(system, Stage) else system(task)
@@ -175,9 +178,11 @@ def _measured(name: str, system: System, task: Task, settings: Settings) -> Syst
 def _of_matrix(name: str, task: Task, scores: Matrix, settings: Settings) -> SystemTask:
     scores = post_processed(scores, settings.post)
     judged = judge_matrix(task, scores, settings.ties)
-    lost = judge_matrix(task, scores, "pessimistic").figures() if settings.ties != "pessimistic" else judged.figures()
     figures = judged.figures()
-    differing = {metric: value for metric, value in lost.items() if value != figures[metric]}
+    if judged.tied is not None and not judged.tied.any() and task.groups is None and task.members is None:
+        return _scored(name, task, judged)
+    lost = judge_matrix(task, scores, "pessimistic").figures()
+    differing = not np.allclose(list(lost.values()), list(figures.values()), rtol=0, atol=0, equal_nan=True)
     return replace(_scored(name, task, judged), pessimistic=lost if differing else {})
 
 
@@ -186,7 +191,7 @@ def _of_stage(name: str, task: Task, stage: Stage, settings: Settings) -> System
         if task.name not in settings.candidates:
             raise UsageError(f"There are no candidates for task {task.name!r}; give a Run for every task.")
         frozen = settings.candidates[task.name]
-        check_run(task, frozen)
+        check_run(task, frozen, lenient=settings.lenient)
         stage = from_candidates(stage, Candidates(lists=frozen, items={item.id: item for item in task.gallery}))
     finished = _finished(name, task, stage, settings)
     run = run_of(finished, name)
@@ -197,6 +202,7 @@ def _of_stage(name: str, task: Task, stage: Stage, settings: Settings) -> System
         members = run_of(alone, name)
     scored = replace(
         _scored(name, task, judge_run(task, run, members=members)),
+        subset=members,
         outcomes=outcomes(finished),
         records={each.query: each.records for each in finished},
         cost=cost(finished),
@@ -225,7 +231,8 @@ def _with_first(scored: SystemTask, task: Task, finished: Sequence[Finished], re
     depths = [depth for stage in rest if isinstance(depth := getattr(stage, "depth", None), int)]
     longest = max((len(each.first_ids) for each in finished), default=0)
     depth = min(max(depths, default=longest), longest)
-    seen = float(100 * np.mean(judged.ranks.first <= depth)) if task.relevant else float("nan")
+    counted = judged.ranks.first[judged.counted]
+    seen = float(100 * np.mean(counted <= depth)) if len(counted) else float("nan")
     return replace(scored, first=run, first_figures=judged.figures(), ceiling=(seen, depth))
 
 

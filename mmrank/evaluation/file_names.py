@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmrank.pipeline_file import read_pipeline
+from mmrank.pipeline_file import pipeline_path, read_pipeline
 from mmrank.pipeline_names import NAMES, names_of
 
 INDEX = "index"
@@ -30,7 +30,7 @@ class FileNames:
 def file_names(path: Path) -> FileNames:
     """Read and check a pipeline file; nothing is opened or loaded. Raises `UsageError` as `load_pipeline` does."""
     title = read_pipeline(path).name or path.stem
-    raw = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    raw = tomllib.loads(pipeline_path(path).read_text(encoding="utf-8"))
     stages = {key: value for key, value in raw.items() if key != NAMES}
     indexes = tuple(dict.fromkeys(name for name in _index_names(stages) if name in names_of(raw)))
     return FileNames(title=title, values=names_of(raw), indexes=indexes)

@@ -22,7 +22,7 @@ BUILT = "gallery.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """An index of all of a task's items. `failed`: items that could not be embedded and can never be found, with why."""
+    """The index of a task's items. `failed`: (uri, why) of those that could not be embedded and are never found."""
 
     index: Index
     failed: tuple[tuple[str, str], ...] = ()

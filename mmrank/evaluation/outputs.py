@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from mmrank.errors import UsageError
 from mmrank.evaluation.dataset import Dataset, Task
 from mmrank.evaluation.evaluate import slug
 from mmrank.evaluation.report import write_report
 from mmrank.evaluation.results import Evaluation
+from mmrank.evaluation.submissions.cirr import SUBSET_RUN
 from mmrank.evaluation.tables import as_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """`files`: what was written, the report first. `refused`: why a system has no submission files."""
+
+    files: tuple[Path, ...]
+    refused: tuple[str, ...] = ()
+
 
 METRICS = "metrics.json"
 REPORT = "report.html"
 
 
-def write_all(evaluation: Evaluation, folder: Path, *, watch: Callable[[int, int], None] | None = None) -> list[Path]:
-    """Write everything; returns the files, the report first. `watch`: told (pictures done, in all) of the report.
+def write_all(evaluation: Evaluation, folder: Path, *, watch: Callable[[int, int], None] | None = None) -> Written:
+    """Write everything. `watch`: told (pictures done, in all) of the report.
 
     ``runs/SYSTEM[-TASK].trec`` with native scores beside it, ``qrels[-TASK].trec``, ``metrics.json`` (what
     ``mmrank eval --json`` prints), ``submissions/SYSTEM/...`` where the data set has a server, ``report.html``.
@@ -25,9 +37,10 @@ def write_all(evaluation: Evaluation, folder: Path, *, watch: Callable[[int, int
     folder.mkdir(parents=True, exist_ok=True)
     made = [_metrics(evaluation, folder / METRICS), *_runs(evaluation, folder / "runs")]
     made += [_qrels(task, folder) for task in evaluation.dataset.tasks if task.relevant]
-    made += _submissions(evaluation, folder / "submissions")
+    refused: list[str] = []
+    made += _submissions(evaluation, folder / "submissions", refused)
     write_report(evaluation, folder / REPORT, progress=watch)
-    return [folder / REPORT, *made]
+    return Written(files=(folder / REPORT, *made), refused=tuple(refused))
 
 
 def _metrics(evaluation: Evaluation, path: Path) -> Path:
@@ -55,17 +68,25 @@ def _qrels(task: Task, folder: Path) -> Path:
     return path
 
 
-def _submissions(evaluation: Evaluation, folder: Path) -> list[Path]:
+def _submissions(evaluation: Evaluation, folder: Path, refused: list[str]) -> list[Path]:
+    """The official files of every system that has all tasks; why there are none goes to `refused`."""
     dataset: Dataset = evaluation.dataset
     if dataset.submit is None:
         return []
     made: list[Path] = []
     for name in evaluation.names:
-        runs = {each.task: each.run for each in evaluation.systems if each.system == name}
-        if len(runs) == len(dataset.tasks):
-            place = folder / slug(name)
-            place.mkdir(parents=True, exist_ok=True)
+        mine = [each for each in evaluation.systems if each.system == name]
+        if len(mine) < len(dataset.tasks):
+            continue
+        runs = {each.task: each.run for each in mine}
+        if mine[0].subset is not None:
+            runs[SUBSET_RUN] = mine[0].subset
+        place = folder / slug(name)
+        place.mkdir(parents=True, exist_ok=True)
+        try:
             made += dataset.submit(runs, place)
+        except UsageError as error:  # lists too short for the server: the figures and the report stand all the same
+            refused.append(f"{name} has no submission files: {error}")
     return made
 
 

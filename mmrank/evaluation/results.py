@@ -40,6 +40,7 @@ class SystemTask:
         figures: metric name to value.
         pessimistic: the same with every tie lost, where ties exist (matrices); else empty.
         values: metric name to one value per query of the task, nan where a query does not count.
+        subset: the lists of subset metrics, where subsets were ranked on their own.
         first: the first stage's lists, where a stage came after it.
         first_figures: its figures.
         ceiling: percent of queries with a relevant item among those that the reranker looked at, and that depth.
@@ -56,6 +57,7 @@ class SystemTask:
     figures: Figures
     values: Mapping[str, FloatArray]
     pessimistic: Figures = field(default_factory=dict)
+    subset: Run | None = None
     first: Run | None = None
     first_figures: Figures | None = None
     ceiling: tuple[float, int] | None = None

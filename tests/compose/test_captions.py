@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mmrank.compose import Captioned, GivenCaptions, TargetCaptions
+from mmrank.compose import Captioned, CaptionFile, GivenCaptions, TargetCaptions, named_form
 from mmrank.compose.caption_cache import CaptionCache, caption_key
 from mmrank.errors import MediaError, MllmError, RecipeError, UsageError
 from mmrank.mllm.remote import load_remote
@@ -171,3 +171,24 @@ def test_a_cache_gives_back_what_was_put(tmp_path: Path) -> None:
     cache.put("0af3", "naïve “café”", model="m")
     assert cache.get("0af3") == "naïve “café”"
     assert cache.get("0af4") is None
+
+
+def test_a_file_of_captions_is_named_in_a_models_place(tmp_path: Path) -> None:
+    path = tmp_path / "captions.jsonl"
+    path.write_text('{"id": "a", "caption": "a dog"}\n\n{"id": 7, "caption": "a cat", "score": 1}\n', encoding="utf-8")
+    form = named_form(f"caption@{path}")
+    assert form is not None
+    assert isinstance(form.captions, CaptionFile)
+    said = form.captions.write([Query(text="x", id="7"), Query(text="x", id="a"), Query(text="x", id="gone")])
+    assert [s.text for s in said if isinstance(s, Captioned)] == ["a cat", "a dog"]
+    assert "'gone' has no caption among the 2 given" in str(said[2])
+
+
+@pytest.mark.parametrize("text", ["[]", '{"id": "a"}', "no JSON", '{"id": "a", "caption": 3}'])
+def test_a_line_that_is_no_caption_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "captions.jsonl"
+    path.write_text('{"id": "a", "caption": "a dog"}\n' + text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"Line 2 of .*captions.jsonl is no caption"):
+        CaptionFile(path).write([Query(text="x")])
+    with pytest.raises(UsageError, match="cannot be read"):
+        CaptionFile(tmp_path / "gone.jsonl").write([Query(text="x")])

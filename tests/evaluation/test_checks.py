@@ -35,7 +35,10 @@ def test_a_run_that_fits_has_nothing_to_note() -> None:
 
 
 def test_unknown_queries_are_counted_and_named() -> None:
-    with pytest.raises(UsageError, match=r"2 of the 7 queries of run 'mine' are not in the data set, such as 'x', 'y'; its own are 'q0', 'q1', 'q2'"):
+    with pytest.raises(
+        UsageError,
+        match=r"2 of the 7 queries of run 'mine' are not in the data set, such as 'x', 'y'; its own are 'q0', 'q1'",
+    ):
         check_run(TASK, whole(("x", "a"), ("y", "b")))
 
 

@@ -185,7 +185,9 @@ def test_a_query_that_a_run_lacks_is_a_miss_and_said() -> None:
 
 
 def test_ranks_that_nobody_knows_are_nan_and_said() -> None:
-    judged = judge_run(small(), Run.from_lists([("q0", ["b", "c", "d"], [3, 2, 1]), ("q1", ["b", "c", "d"], [3, 2, 1])]))
+    judged = judge_run(
+        small(), Run.from_lists([("q0", ["b", "c", "d"], [3, 2, 1]), ("q1", ["b", "c", "d"], [3, 2, 1])])
+    )
     figures = judged.figures()
     assert np.isnan(figures["MnR"])
     assert np.isnan(figures["MdR"])

@@ -41,7 +41,10 @@ def judgements(draw: st.DrawFn, gains: tuple[float, ...] = (1.0, 2.0, 3.0)) -> t
     names = [f"d{n}" for n in range(draw(st.integers(1, 12)))]
     some = st.lists(st.sampled_from(names), unique=True)
     lists = {f"q{n}": draw(some) for n in range(draw(st.integers(1, 4)))}
-    relevant = {q: {i: draw(st.sampled_from(gains)) for i in draw(st.lists(st.sampled_from(names), unique=True, min_size=1))} for q in lists}
+    relevant = {
+        q: {i: draw(st.sampled_from(gains)) for i in draw(st.lists(st.sampled_from(names), unique=True, min_size=1))}
+        for q in lists
+    }
     task = Task(
         queries=tuple(Query(id=q, text="x") for q in lists),
         gallery=tuple(Item(id=name, kind="text") for name in names),
@@ -72,7 +75,9 @@ def test_hit_rate_is_success_and_recall_is_recall_of_ir_measures(case: tuple[Tas
     assert Recall(k).values(judged) / 100 == pytest.approx(by_library(f"R@{k}", lists, relevant))
 
 
-@pytest.mark.parametrize("measure", ["nDCG@3", "nDCG@10", "nDCG", "AP", "AP@4", "RR", "RR@2", "P@5", "R@3", "Success@2"])
+@pytest.mark.parametrize(
+    "measure", ["nDCG@3", "nDCG@10", "nDCG", "AP", "AP@4", "RR", "RR@2", "P@5", "R@3", "Success@2"]
+)
 @quick
 @given(case=judgements())
 def test_standard_is_ir_measures_on_the_whole_lists(measure: str, case: tuple[Task, Lists, Gains]) -> None:
@@ -98,9 +103,7 @@ def test_circo_average_precision_is_its_definition(case: tuple[Task, Lists, Gain
 
 @quick
 @given(case=judgements(gains=(1.0, 0.5, 0.25)), k=st.integers(1, 6))
-def test_soft_hit_and_area_recall_are_the_highest_and_the_added_gains(
-    case: tuple[Task, Lists, Gains], k: int
-) -> None:
+def test_soft_hit_and_area_recall_are_the_highest_and_the_added_gains(case: tuple[Task, Lists, Gains], k: int) -> None:
     task, lists, relevant = case
     judged = judge_run(task, run_of(lists))
     found = [[relevant[q][i] for i in ids[:k] if i in relevant[q]] for q, ids in lists.items()]

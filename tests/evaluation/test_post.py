@@ -18,7 +18,10 @@ def scores() -> np.ndarray:
 
 def test_dual_softmax_weighs_a_score_by_its_share_of_its_column(scores: np.ndarray) -> None:
     expected = [
-        [score * math.exp(50 * score) / sum(math.exp(50 * other) for other in scores[:, column]) for column, score in enumerate(row)]
+        [
+            score * math.exp(50 * score) / sum(math.exp(50 * other) for other in scores[:, column])
+            for column, score in enumerate(row)
+        ]
         for row in scores
     ]
     assert dual_softmax(scores, scale=50) == pytest.approx(np.array(expected))

@@ -50,7 +50,11 @@ def test_means_are_of_what_all_tasks_have() -> None:
 
 
 def test_fashion_iq_row() -> None:
-    tasks = {"dress": {"R@10": 10.0, "R@50": 30.0}, "shirt": {"R@10": 20.0, "R@50": 40.0}, "toptee": {"R@10": 30.0, "R@50": 50.0}}
+    tasks = {
+        "dress": {"R@10": 10.0, "R@50": 30.0},
+        "shirt": {"R@10": 20.0, "R@50": 40.0},
+        "toptee": {"R@10": 30.0, "R@50": 50.0},
+    }
     assert fashion_iq_mean(tasks) == {"R@10": 20.0, "R@50": 40.0, "Avg": 30.0}
 
 
@@ -63,7 +67,9 @@ def test_sum_of_recalls_over_both_directions() -> None:
 def test_a_dialogue_counts_from_the_round_it_was_found_in(hits: np.ndarray) -> None:
     rounds = {f"round {n}": {"Hits@10": np.where(row, 100.0, 0.0)} for n, row in enumerate(hits)}
     curve = list(cumulative_hits(rounds).values())
-    assert curve == pytest.approx([100 * np.mean([any(hits[: n + 1, q]) for q in range(hits.shape[1])]) for n in range(len(hits))])
+    assert curve == pytest.approx(
+        [100 * np.mean([any(hits[: n + 1, q]) for q in range(hits.shape[1])]) for n in range(len(hits))]
+    )
     assert curve == sorted(curve)
 
 

@@ -23,7 +23,11 @@ def test_a_rank_is_the_best_the_worst_or_the_mean_over_all_orders_of_the_tied(
     expected = {"averaging": places.mean(axis=0), "pessimistic": places.max(axis=0), "optimistic": places.min(axis=0)}
     each = np.full(relevant, 1)
     found = settle(
-        higher * each, (relevant + others) * each, np.arange(1.0, relevant + 1), relevant * each, rule  # type: ignore[arg-type]
+        higher * each,
+        (relevant + others) * each,
+        np.arange(1.0, relevant + 1),
+        relevant * each,
+        rule,  # type: ignore[arg-type]
     )
     assert found == pytest.approx(expected[rule])
 

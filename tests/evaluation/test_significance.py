@@ -22,7 +22,10 @@ from mmrank.types import Item, Query
 def exact(differences: list[float]) -> float:
     """The share of all sign assignments that reach the observed mean."""
     observed = abs(sum(differences))
-    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in product((1, -1), repeat=len(differences))]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
     return float(np.mean([value >= observed - 1e-9 for value in sums]))
 
 

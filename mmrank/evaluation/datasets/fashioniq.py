@@ -73,8 +73,8 @@ def read(
     The reference is not excluded. Query ids are ``CATEGORY-N``, N counting the rows of the caption file from 0.
     """
     found = first_existing(root, [f"captions/cap.*.{split}.json"], f"FashionIQ's captions/cap.CATEGORY.{split}.json")
-    there = [name for name in CATEGORIES if (found.parent / f"cap.{name}.{split}.json").is_file()]
-    names = chosen_names("categories", categories, CATEGORIES, there)
+    captions_of = {name: found.parent / f"cap.{name}.{split}.json" for name in CATEGORIES}
+    names = chosen_names("categories", categories, CATEGORIES, [n for n, path in captions_of.items() if path.is_file()])
     tasks: list[Task] = []
     missing: list[str] = []
     dropped: list[str] = []
@@ -103,13 +103,7 @@ def read(
         missing=tuple(missing),
         dropped=tuple(dropped),
         notes=tuple(notes),
-        submit=None
-        if dropped
-        else partial(
-            submit_fashioniq,
-            {task.name: task for task in tasks},
-            {name: found.parent / f"cap.{name}.{split}.json" for name in names},
-        ),
+        submit=None if dropped else partial(submit_fashioniq, {task.name: task for task in tasks}, captions_of),
     )
 
 

@@ -101,10 +101,8 @@ def _subsets(task: Task, run: Run) -> tuple[dict[str, list[str]], int]:
         raise UsageError("The task has no members; CIRR's submission needs each query's subset (Task.members).")
     lists: dict[str, list[str]] = {}
     filled = 0
-    for query, ids in best_ids(task, run).items():
+    for query, ranked in best_ids(task, run, only=task.members).items():
         members = task.members.get(query, ())
-        known = set(members)
-        ranked = [name for name in ids if name in known]
         filled += len(ranked) < LENGTHS["recall_subset"]
         ranked += [name for name in members if name not in ranked]
         lists[query] = ranked[: LENGTHS["recall_subset"]]

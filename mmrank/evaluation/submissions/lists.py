@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +12,48 @@ from mmrank.errors import UsageError
 from mmrank.evaluation.checks import check_run
 from mmrank.evaluation.dataset import Task
 from mmrank.run import Run
+from mmrank.types import Query
 
 
-def best_ids(task: Task, run: Run, k: int | None = None) -> dict[str, list[str]]:
+def best_ids(
+    task: Task, run: Run, k: int | None = None, *, only: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, list[str]]:
     """The first `k` items of each query of the task, in the task's order; excluded items and those outside `among` out.
+
+    `only`: query id to the items that alone count; a list may then have fewer than `k`.
 
     Raises `UsageError` when a query is not in the Run, or its list has fewer than `k` items left.
     """
     check_run(task, run)
-    found = {query_id: ids for query_id, ids, _ in run}
-    lost = [query.id for query in task.queries if query.id not in found]
+    queries = {query.id: query for query in task.queries}
+    found: dict[str, list[str]] = {}
+    for name, ids, _ in run:
+        allowed = _allowed(queries[name], None if only is None else only.get(name, ()))
+        found[name] = list(islice((i for i in ids if i not in queries[name].exclude and i in allowed), k))
+    lost = [name for name in queries if name not in found]
     if lost:
         raise UsageError(
-            f"{len(lost):,} of {len(task.queries):,} queries are not in run {run.name!r}, such as {lost[0]!r}; a test "
+            f"{len(lost):,} of {len(queries):,} queries are not in run {run.name!r}, such as {lost[0]!r}; a test "
             "server wants an answer to every query. Run all of them."
         )
-    lists: dict[str, list[str]] = {}
-    for query in task.queries:
-        allowed = None if query.among is None else set(query.among)
-        kept = [name for name in found[query.id] if name not in query.exclude and (allowed is None or name in allowed)]
-        lists[query.id] = kept[:k]
-    short = [name for name, ids in lists.items() if k is not None and len(ids) < k]
+    short = [name for name in queries if only is None and k is not None and len(found[name]) < k]
     if short:
         raise UsageError(
             f"{len(short):,} lists of run {run.name!r} have fewer than the {k} items that a submission holds, such as "
-            f"that of query {short[0]!r} with {len(lists[short[0]])}; let the pipeline return more (k=, depth=)."
+            f"that of query {short[0]!r} with {len(found[short[0]])}; let the pipeline return more (k=, depth=)."
         )
-    return lists
+    return {name: found[name] for name in queries}
+
+
+class _Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def _allowed(query: Query, only: Sequence[str] | None) -> set[str] | _Everything:
+    if query.among is None:
+        return _Everything() if only is None else set(only)
+    return set(query.among) if only is None else set(only).intersection(query.among)
 
 
 def run_of(lists: Mapping[str, Sequence[str]], name: str) -> Run:

@@ -103,7 +103,10 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     [
         ('{"version": "rc1", "metric": "recall"}', "version 'rc1'"),
         ('{"version": "rc2", "metric": "map"}', "metric 'map'"),
-        ('{"version": "rc2", "metric": "recall_subset", "12": ["a", "b"]}', "query '12' has 2 items; recall_subset has 3"),
+        (
+            '{"version": "rc2", "metric": "recall_subset", "12": ["a", "b"]}',
+            "query '12' has 2 items; recall_subset has 3",
+        ),
         ('{"version": "rc2", "metric": "recall_subset", "12": ["a", "b", "a"]}', "'a' twice"),
         ('{"version": "rc2", "metric": "recall_subset", "12": "a"}', "a list of item ids"),
         ('["12"]', "holds a list"),

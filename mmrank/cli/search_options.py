@@ -1,0 +1,36 @@
+"""The options of `mmrank search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmrank.index.options import Mode
+
+Directory = Annotated[str, typer.Argument(metavar="DIR", help="The index: what --to named when it was built.")]
+Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A picture to look for; with TEXT, the picture that TEXT changes. Repeatable."),
+]
+Video = Annotated[Path | None, typer.Option(metavar="FILE", help="A video to look for.")]
+HowMany = Annotated[int, typer.Option("-k", min=1, metavar="N", help="How many hits.")]
+Where = Annotated[str | None, typer.Option(metavar="SQL", help="Only items for which this holds.")]
+SearchMode = Annotated[Mode, typer.Option(help="By meaning, by words (BM25), or both, fused.")]
+Compose = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FORM",
+        help="How a picture and a text become one query: sum, slerp, image, text, intersection, sqaf@MODEL, "
+        "caption@MODEL; weighted reads 'beach -people'. Several, with commas or repeated, stand side by side.",
+    ),
+]
+Rerank = Annotated[
+    str | None, typer.Option(metavar="RECIPE@MODEL", help="Let a judge order the best hits; see mmrank recipes.")
+]
+Depth = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="How many hits the judge looks at. Default: the recipe's.")
+]
+Page = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the hits to a page with thumbnails too.")]
