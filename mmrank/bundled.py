@@ -32,7 +32,7 @@ def bundled_pipeline(path: Path) -> Path | None:
     >>> found is not None and found.name
     'square.toml'
     """
-    if path.parts != ("indexes", path.name) and path.parts != (path.name,):
+    if path.parts not in {("indexes", path.name), (path.name,)}:
         return None
     package = Path(str(resources.files("mmrank")))
     candidates = (package / "indexes" / path.name, package.parent / "indexes" / path.name)
