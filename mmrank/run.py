@@ -75,9 +75,7 @@ class Run:
         return cls.from_lists(lists, name)
 
     @classmethod
-    def from_lists(
-        cls, lists: Sequence[tuple[str, Sequence[str], Sequence[float]]], name: str = "mmrank"
-    ) -> Run:
+    def from_lists(cls, lists: Sequence[tuple[str, Sequence[str], Sequence[float]]], name: str = "mmrank") -> Run:
         """From (query id, item ids best first, their scores), one for each query.
 
         >>> Run.from_lists([("q", ["b", "a"], [0.9, 0.1])]).ids("q")

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from PIL import Image
 from mmrank.devices import choose_device, choose_dtype
 from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, Vectors
 from mmrank.embed.checkpoint_folder import find_folder, load_checkpoint, model_type
+from mmrank.embed.late_base import Tokens, TokensEmbedded
+from mmrank.embed.late_pooling import check_pool_tokens, ward_pooled
 from mmrank.embed.registry import BACKENDS, Spec
 from mmrank.embed.vectors import mean_unit, unit_rows
 from mmrank.errors import EmbedderError, MediaError, UsageError
@@ -26,8 +28,7 @@ from mmrank.types import Kind
 if TYPE_CHECKING:
     import torch
 
-Tokens: TypeAlias = npt.NDArray[np.float16]
-"""Unit token vectors, float16, (tokens, dimension), without padding."""
+__all__ = ["LateEmbedder", "Prepared", "Tokens", "load"]
 
 MAX_SIZE = 1152
 """The shorter side asked of decoders, in pixels, at most; the checkpoint's processor resizes what it is given."""
@@ -47,22 +48,32 @@ class LateEmbedder:
 
     `embed_tokens` and `query_tokens` give the unit token vectors that MaxSim compares
     (`mmrank.rerank.vectors.late_interaction`); all attended tokens count, those of the prompt around a page and those
-    that pad a query to think with among them, as in the checkpoints' own scoring. `embed` and `embed_texts` give their
-    renormalised mean, for a first stage that finds candidates: coarse, never the last word. Pages and images only; the
-    models were not trained on texts or videos as documents. Each page runs alone, so results have no batch mates.
+    that pad a query to think with among them, as in the checkpoints' own scoring. `embed` gives both, the token vectors
+    and their renormalised mean, for a first stage that finds candidates: coarse, never the last word; `embed_texts`
+    gives the mean of a query's. Pages and images only; the models were not trained on texts or videos as documents.
+    Each page runs alone, so results have no batch mates.
 
-    `model`: a ...ForRetrieval of transformers in eval mode, `processor`: its processor.
+    `model`: a ...ForRetrieval of transformers in eval mode, `processor`: its processor. `pool_tokens`: keep at most so
+    many token vectors of a page, means of near neighbours (`mmrank.embed.late_pooling`); its mean stays that of all.
     """
 
     kinds: frozenset[Kind] = frozenset({"page", "image"})
 
     def __init__(
-        self, model: Any, processor: Any, *, spec: str, fingerprint: Fingerprint, warning: str | None = None
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        spec: str,
+        fingerprint: Fingerprint,
+        warning: str | None = None,
+        pool_tokens: int | None = None,
     ) -> None:
         self.spec = spec
         self.fingerprint = fingerprint
         self.dimension = fingerprint.dimension
         self.warning = warning
+        self.pool_tokens = pool_tokens
         self.needs = MediaNeeds(size=_wanted_size(processor.image_processor), frames=1)
         self._model = model
         self._processor = processor
@@ -92,7 +103,7 @@ class LateEmbedder:
             if isinstance(tokens, EmbedderError):
                 results.append(EmbedderError(f"{one.kind} {one.id!r}: {tokens}"))
             else:
-                results.append(tokens.astype(np.float16))
+                results.append(self._kept(tokens))
         return results
 
     def query_tokens(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
@@ -112,7 +123,10 @@ class LateEmbedder:
         return found
 
     def embed(self, prepared: Sequence[Prepared]) -> list[Embedded]:
-        """The pooled vector of each page. Raises `BatchError`, with the vectors of the others, when pages fail."""
+        """The pooled vector and the token vectors of each page, a `TokensEmbedded`.
+
+        Raises `BatchError`, with the vectors of the others, when pages fail.
+        """
         embedded: list[Embedded | None] = []
         failures: dict[int, str] = {}
         for position, one in enumerate(prepared):
@@ -120,7 +134,7 @@ class LateEmbedder:
             try:
                 if isinstance(tokens, EmbedderError):
                     raise tokens
-                embedded.append(Embedded(vector=mean_unit(tokens)))
+                embedded.append(TokensEmbedded(vector=mean_unit(tokens), token_vectors=self._kept(tokens)))
             except EmbedderError as error:
                 embedded.append(None)
                 failures[position] = f"{one.kind} {one.id!r}: {error}"
@@ -142,6 +156,11 @@ class LateEmbedder:
                 raise EmbedderError(f"Image {position + 1} of {len(images)}: {tokens}")
             vectors[position] = mean_unit(tokens)
         return vectors
+
+    def _kept(self, tokens: npt.NDArray[np.float32]) -> Tokens:
+        """What is kept of a page's token vectors."""
+        few = tokens if self.pool_tokens is None else ward_pooled(tokens, self.pool_tokens)
+        return few.astype(np.float16)
 
     def _page(self, picture: Image.Image) -> npt.NDArray[np.float32] | EmbedderError:
         return self._run(self._processor.process_images, {"images": [picture]})
@@ -198,6 +217,8 @@ def load(spec: Spec, *, device: str | None = None, precision: str | None = None)
             f"{spec.text} is a {kind!r}; the scheme late takes {', '.join(known)}, as transformers writes them "
             "(adapters of colpali-engine have conversions, such as vidore/colqwen2-v1.0-hf)."
         )
+    pool = dict(spec.options).get("pool_tokens")
+    pool_tokens = None if pool is None else check_pool_tokens(pool)
     chosen = choose_device(device)
     loaded = load_checkpoint(
         folder,
@@ -212,10 +233,12 @@ def load(spec: Spec, *, device: str | None = None, precision: str | None = None)
         spec=spec.text,
         fingerprint=Fingerprint(
             weights=loaded.weights,
-            preprocessing=f"late 1: the checkpoint's own processor, mean of unit tokens, {kind}",
+            preprocessing=f"late 1: the checkpoint's own processor, mean of unit tokens, {kind}"
+            + (f", tokens pooled to {pool_tokens} (Ward)" if pool_tokens is not None else ""),
             dimension=int(loaded.model.config.embedding_dim),
         ),
         warning=spec.known.warning if spec.known is not None else None,
+        pool_tokens=pool_tokens,
     )
 
 

@@ -1,17 +1,21 @@
-"""Pages' token vectors in memory, for exact MaxSim over candidates while no table holds them."""
+"""Token vectors of queries, and of pages in memory: for exact MaxSim over candidates that no table holds."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from mmrank.embed.late import LateEmbedder, Tokens
+from mmrank.embed.late_base import TokenEmbedder, Tokens
 from mmrank.errors import EmbedderError, MediaError, MmrankError, UsageError
 from mmrank.media.load import load
 from mmrank.types import Cost, Item, Query
+
+if TYPE_CHECKING:
+    from mmrank.embed.late import LateEmbedder
 
 BUDGET = 1 << 30
 """Bytes of token vectors held: about 5,500 pages of 750 tokens and 128 numbers."""
@@ -75,15 +79,24 @@ class PageTokens:
 
         A query's words, after its dialogue turns, are what counts; one without words has none.
         """
-        return [self._asked(query) for query in queries]
+        return asked_tokens(self.embedder, queries)
 
-    def _asked(self, query: Query) -> Asked:
-        start = time.perf_counter()
-        text = "\n".join(part.strip() for part in (*query.turns, query.text or "") if part.strip())
-        if not text:
-            return UsageError(f"Query {query.id!r} has no words, and {self.embedder.spec} finds pages by words alone.")
-        try:
-            (tokens,) = self.embedder.query_tokens([text])
-        except EmbedderError as error:
-            return EmbedderError(f"Query {query.id!r}: {error}")
-        return tokens, Cost(model_calls=1, tokens_in=len(tokens), seconds=time.perf_counter() - start)
+
+def asked_tokens(embedder: TokenEmbedder, queries: Sequence[Query]) -> list[Asked]:
+    """For each Query its token vectors, float32 (tokens, dimension), and their cost; or why there are none.
+
+    A query's words, after its dialogue turns, are what counts; one without words has none.
+    """
+    return [_asked(embedder, query) for query in queries]
+
+
+def _asked(embedder: TokenEmbedder, query: Query) -> Asked:
+    start = time.perf_counter()
+    text = "\n".join(part.strip() for part in (*query.turns, query.text or "") if part.strip())
+    if not text:
+        return UsageError(f"Query {query.id!r} has no words, and {embedder.spec} finds pages by words alone.")
+    try:
+        (tokens,) = embedder.query_tokens([text])
+    except EmbedderError as error:
+        return EmbedderError(f"Query {query.id!r}: {error}")
+    return tokens, Cost(model_calls=1, tokens_in=len(tokens), seconds=time.perf_counter() - start)

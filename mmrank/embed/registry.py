@@ -98,6 +98,7 @@ BACKENDS: dict[str, Backend] = {
         marker="config.json",
         example="late:vidore/colqwen2-v1.0-hf",
         model_types=("colqwen2", "colpali"),
+        options=("pool_tokens",),
     ),
     "sbert": Backend(
         module="mmrank.embed.sentence_transformers",

@@ -38,7 +38,7 @@ def embed_queries(
     embedder: Callable[[], Embedder], queries: Sequence[Query], form: Compose
 ) -> list[tuple[Matrix, Cost] | MmrankError]:
     """For each query its vector and what that took (loading the model apart), or why it has none."""
-    out: list[tuple[Matrix, Cost] | MmrankError | None] = [_fault(query) for query in queries]
+    out: list[tuple[Matrix, Cost] | MmrankError | None] = [fault_of(query) for query in queries]
     todo = [i for i, fault in enumerate(out) if fault is None]
     if todo:
         loaded = embedder()  # loading a model is no query's cost
@@ -58,7 +58,8 @@ def timed(embedder: Embedder, queries: Sequence[Query], form: Compose) -> list[C
     return [one if isinstance(one, MmrankError) else replace(one, cost=one.cost + each) for one in found]
 
 
-def _fault(query: Query) -> UsageError | None:
+def fault_of(query: Query) -> UsageError | None:
+    """What `check_unicode` has against a query, if anything."""
     try:
         check_unicode(query)
     except UsageError as error:

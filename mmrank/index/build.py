@@ -87,6 +87,7 @@ def add(
     """
     _check(items, batch_size, workers)
     store.manifest.check(embedder, store.uri)
+    store.keep_tokens(embedder)
     store.refresh()
     tally = Tally(progress, len(items) if isinstance(items, Sized) else None)
     if embedder.warning:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmrank.embed.base import BatchError, Embedded, Embedder
+from mmrank.embed.late_base import TokenEmbedder, Tokens, TokensEmbedded
 from mmrank.index.work import Work, explain
 
 LENGTH_TOLERANCE = 1e-2
@@ -24,6 +25,8 @@ def embed_batch(embedder: Embedder, batch: Sequence[Work]) -> None:
         content = work.content
         if content.embedded is not None:
             content.error = _fault(content.embedded, embedder.dimension)
+            if content.error is None and isinstance(embedder, TokenEmbedder):
+                content.error = _token_fault(content.embedded, embedder)
 
 
 def _embed(embedder: Embedder, leaders: Sequence[Work]) -> None:
@@ -65,7 +68,15 @@ def _fault(embedded: Embedded, dimension: int) -> str | None:
     return None
 
 
-def _wrong(vectors: npt.NDArray[np.float32], dimension: int) -> str | None:
+def _token_fault(embedded: Embedded, embedder: TokenEmbedder) -> str | None:
+    """What is wrong with the token vectors of one item, if anything."""
+    if not isinstance(embedded, TokensEmbedded) or not len(embedded.token_vectors):
+        return f"{embedder.spec} gives token vectors, and gave none here"
+    wrong = _wrong(embedded.token_vectors, embedder.dimension)
+    return None if wrong is None else f"one of the embedder's token vectors {wrong}"
+
+
+def _wrong(vectors: npt.NDArray[np.float32] | Tokens, dimension: int) -> str | None:
     if vectors.ndim != 2 or vectors.shape[1] != dimension:
         return f"has shape {vectors.shape}, not {dimension} numbers"
     lengths = np.linalg.norm(vectors.astype(np.float64, copy=False), axis=1)

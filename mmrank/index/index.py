@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmrank.compose.choose import Compose
 from mmrank.embed.base import Embedder
-from mmrank.errors import MmrankError
 from mmrank.index import upkeep
 from mmrank.index.build import BATCH_SIZE
 from mmrank.index.build import add as add_items
@@ -22,18 +20,19 @@ from mmrank.index.prune import Census, remove
 from mmrank.index.prune import prune as prune_rows
 from mmrank.index.report import AddReport, ProgressCallback
 from mmrank.index.rows import row_to_item
-from mmrank.index.schema import VECTOR
-from mmrank.index.search import Searcher
 from mmrank.index.snapshot import EXACT_BYTES
-from mmrank.index.sources import by_id, known, vectors_of
+from mmrank.index.sources import by_id
 from mmrank.index.stages import Rescorer, Retriever
 from mmrank.index.store import Store
-from mmrank.index.view import Viewer
+from mmrank.index.vectors import StoredVectors
 from mmrank.pipeline import as_query
-from mmrank.types import Cost, Item, Kind, Query, Ranking
+from mmrank.types import Item, Kind, Query, Ranking
+
+if TYPE_CHECKING:
+    from mmrank.rerank.vectors.late import MaxSim
 
 
-class Index:
+class Index(StoredVectors):
     """A searchable collection of images, pages, videos and texts in one LanceDB database.
 
     Make one with `Index.create` or `Index.open`. Every call sees what other processes have written meanwhile.
@@ -43,14 +42,6 @@ class Index:
     >>> for hit in index.search("a dog on a skateboard", k=10):  # doctest: +SKIP
     ...     print(hit.rank, hit.score, hit.item.uri)
     """
-
-    def __init__(self, store: Store, embedder: Embedder | None, *, exact_bytes: int = EXACT_BYTES) -> None:
-        self._store = store
-        self._embedder = embedder
-        self._lock = threading.Lock()
-        self._exact_bytes = exact_bytes
-        self._viewer = Viewer(store, exact_bytes)
-        self.searcher = Searcher(self._viewer, self._loaded_embedder)
 
     @classmethod
     def create(cls, uri: str | Path, embedder: str | Embedder, *, exact_bytes: int = EXACT_BYTES) -> Index:
@@ -76,11 +67,6 @@ class Index:
 
             embedder = load_embedder(embedder)
         return cls(Store.open(str(uri), embedder), embedder, exact_bytes=exact_bytes)
-
-    @property
-    def embedder_spec(self) -> str:
-        """The spec of the embedder the index was built with; no model is loaded for it."""
-        return self._store.manifest.embedder
 
     def add(
         self,
@@ -202,26 +188,26 @@ class Index:
         """A Stage that orders the first `depth` hits of another stage by this index's vectors."""
         return Rescorer(index=self, depth=depth, compose=compose)
 
-    def vectors(self, ids: Sequence[str]) -> Matrix:
-        """Stored vectors, float32 (n, dimension), in the order of `ids`. Raises `IndexStoreError` for unknown ids."""
-        self._store.refresh()
-        return vectors_of(self._store.items, ids)
+    def late_interaction(
+        self,
+        depth: int | None = None,
+        *,
+        k: int = 10,
+        alpha: float | None = None,
+        patience: int | None = None,
+        batch: int = 4,
+    ) -> MaxSim:
+        """A Stage that orders the first `depth` hits by exact MaxSim over the token vectors that this index keeps.
 
-    def known_vectors(self, ids: Sequence[str]) -> dict[str, Matrix]:
-        """Stored vectors by id, float32 (dimension,); ids that are not in this index are left out."""
-        loaded = self._viewer.view().loaded
-        return dict(known(self._store.items, ids, VECTOR)) if loaded is None else loaded.known(ids)
+        The options are those of `mmrank.late_interaction`. Raises `IndexStoreError` for an index without token vectors.
 
-    def frame_vectors(self, ids: Sequence[str]) -> dict[str, Matrix]:
-        """Unit vectors of videos' frames by id, float32 (frames, dimension); ids without any are left out."""
-        self._store.refresh()
-        return dict(known(self._store.frames, ids, "vectors"))
+            index = Index.create("indexes/reports", "colqwen2")
+            index.add(mmrank.scan("reports/"))
+            pipeline = index.retriever(k=100, kinds=["page"]) >> index.late_interaction(depth=100)
+        """
+        from mmrank.rerank.vectors.late import late_interaction
 
-    def query_vectors(
-        self, queries: Sequence[Query], *, compose: Compose = None
-    ) -> list[tuple[Matrix, Cost] | MmrankError]:
-        """For each Query its unit vector, float32 (dimension,), and what that took, or why it has none."""
-        return self.searcher.query_vectors(queries, compose)
+        return late_interaction(self, depth=depth, k=k, alpha=alpha, patience=patience, batch=batch)
 
     def get(self, ids: Sequence[str]) -> list[Item]:
         """The Items with these ids, in their order. Raises `IndexStoreError` for unknown ids."""
@@ -236,7 +222,7 @@ class Index:
         return found[0]["jpeg"] if found else None
 
     def delete(self, where: str) -> int:
-        """Remove the Items a SQL filter lets through, with their thumbnails and frame vectors; how many there were.
+        """Remove the Items a SQL filter lets through, with what lies in the side tables; how many there were.
 
         Raises `UsageError` for a filter that cannot be read. Nothing is deleted then.
         """
@@ -261,13 +247,8 @@ class Index:
         return upkeep.recall(self._store, sample)
 
     def stats(self) -> dict[str, Any]:
-        """Rows, kinds, bytes, indexes, how it is searched: JSON values."""
+        """Rows, kinds, bytes, indexes, token vectors, how it is searched: JSON values."""
         return upkeep.stats(self._store)
-
-    @property
-    def uri(self) -> str:
-        """Where it lies."""
-        return self._store.uri
 
     def __len__(self) -> int:
         self._store.refresh()
@@ -281,16 +262,6 @@ class Index:
 
     def __hash__(self) -> int:
         return hash(self.uri)
-
-    def _loaded_embedder(self) -> Embedder:
-        with self._lock:
-            if self._embedder is None:
-                from mmrank.embed.registry import load_embedder
-
-                embedder = load_embedder(self._store.manifest.embedder)
-                self._store.manifest.check(embedder, self.uri)
-                self._embedder = embedder
-            return self._embedder
 
 
 def _options(

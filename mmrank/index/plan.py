@@ -17,8 +17,8 @@ from mmrank.index.metadata import column_name, columns_of
 from mmrank.index.report import Tally, name_of
 from mmrank.index.schema import OWN_COLUMNS, TEXT_VECTOR, VECTOR
 from mmrank.index.store import Store
+from mmrank.index.tokens import lacking
 from mmrank.index.work import Content, Digested, Work
-from mmrank.types import Item
 
 RECENT_CONTENTS = 64
 """Contents shared last that are kept at hand: a blank page that comes a thousand times is looked up once."""
@@ -59,8 +59,9 @@ class Planner:
         filled = table.count_rows() > 0
         columns = [name for name in schema.names if name not in (VECTOR, TEXT_VECTOR)]
         rows = _by_id(table, [one.item.id for one in fit], columns) if filled and fit else {}
-        changed = self._changed(fit, rows, schema)
-        wanted = {one.digest for one in changed} - set(coming)
+        bare = self._without_tokens({one.digest for one in fit})
+        changed = self._changed(fit, rows, schema, bare)
+        wanted = {one.digest for one in changed} - set(coming) - bare
         stored = self._stored(wanted, rows) if filled and wanted else {}
         return [self._work(one, stored) for one in changed]
 
@@ -82,17 +83,23 @@ class Planner:
                 self._tally.warn(name_of(one.item), f"metadata {key!r} is kept in column {column_name(key)!r}")
         return True
 
+    def _without_tokens(self, contents: set[str]) -> set[str]:
+        """Those contents whose token vectors are not there, in an index that keeps them."""
+        if self._store.tokens is None or not contents:
+            return set()
+        return lacking(self._store.find_tokens(), contents)
+
     def _changed(
-        self, chunk: Sequence[Digested], rows: Mapping[str, dict[str, Any]], schema: pa.Schema
+        self, chunk: Sequence[Digested], rows: Mapping[str, dict[str, Any]], schema: pa.Schema, bare: Collection[str]
     ) -> list[Digested]:
-        """Those to be written; the others are in the table as they are."""
+        """Those to be written; the others are in the table as they are, and their contents are not `bare` of tokens."""
         changed: list[Digested] = []
         coming: set[str] = set()
         for one in chunk:
             item, row = one.item, rows.get(one.item.id)
             if item.id in coming or item.id in self._works:
                 self._tally.warn(name_of(item), f"id {item.id!r} came more than once; the last one is kept")
-            elif row is not None and row["content"] == one.digest and _same(row, item, schema):
+            elif row is not None and one.digest not in bare and _unchanged(row, one, schema):
                 self._outlet.recover(name_of(item))
                 self._tally.keep(1)
                 continue
@@ -168,9 +175,10 @@ def _by_id(
     return {row["id"]: row for row in rows}
 
 
-def _same(row: Mapping[str, Any], item: Item, schema: pa.Schema) -> bool:
+def _unchanged(row: Mapping[str, Any], one: Digested, schema: pa.Schema) -> bool:
     """True when writing the item would change nothing. Equal content includes kind and the text it was given."""
-    if row["uri"] != item.uri or row["parent"] != item.parent:
+    item = one.item
+    if row["content"] != one.digest or row["uri"] != item.uri or row["parent"] != item.parent:
         return False
     kept = {name: value for name, value in row.items() if name not in OWN_COLUMNS and value is not None}
     return kept == columns_of(schema, item.meta)

@@ -16,6 +16,7 @@ from mmrank.errors import MediaError, UsageError
 from mmrank.index.commit import delete
 from mmrank.index.filters import one_of
 from mmrank.index.store import Store
+from mmrank.index.tokens import contents_of, drop_unused
 from mmrank.media.scan import Scan
 from mmrank.media.uri import split_uri
 from mmrank.types import Item
@@ -119,14 +120,18 @@ def prune(store: Store, census: Census) -> Pruned:
 
 
 def remove(store: Store, ids: Sequence[str]) -> None:
-    """Remove rows by id from every table that has them.
+    """Remove rows by id from every table that has them, and token vectors that no Item needs any more.
 
     The rows first: a kill in between leaves a thumbnail without an Item, never an Item half there.
     """
+    with_tokens = store.find_tokens() is not None
     for start in range(0, len(ids), AT_ONCE):
-        named = one_of("id", ids[start : start + AT_ONCE])
+        some = ids[start : start + AT_ONCE]
+        named = one_of("id", some)
+        contents = contents_of(store.items, some).values() if with_tokens else ()
         for table in (store.items, store.thumbnails, store.frames):
             delete(table, named)
+        drop_unused(store, list(contents))
 
 
 def _rows(store: Store, census: Census) -> Iterator[tuple[str, str]]:

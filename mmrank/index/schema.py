@@ -1,7 +1,7 @@
 """The tables of an index, as Arrow schemas, and the names of their columns.
 
-One hot table holds what a search touches; pictures and frame vectors lie beside it, so that a scan
-of the hot table never reads them.
+One hot table holds what a search touches; pictures, frame and token vectors lie beside it, so that a
+scan of the hot table never reads them.
 
 ==============  ===========================================================================
 table           what
@@ -9,6 +9,8 @@ table           what
 ``items``       one row per Item: ids, kinds, uris, text, metadata columns, vectors
 ``thumbnails``  ``id``, ``jpeg`` bytes
 ``frames``      ``id``, ``times`` (seconds), ``vectors`` (one per frame) of videos
+``tokens``      ``content``, ``count``, ``vectors`` (float16, one per token), ``at``: only where the
+                embedder gives token vectors; one row per content, however many Items have it
 ``failures``    ``uri``, ``why``, ``at``: what could not be indexed, until it can
 ``settings``    ``key``, ``value`` (JSON): calibration moments, measured search settings
 ==============  ===========================================================================
@@ -24,6 +26,7 @@ FORMAT_VERSION = 1
 ITEMS = "items"
 THUMBNAILS = "thumbnails"
 FRAMES = "frames"
+TOKENS = "tokens"
 FAILURES = "failures"
 SETTINGS = "settings"
 
@@ -83,5 +86,22 @@ def frames_schema(dimension: int) -> pa.Schema:
             _key("id"),
             pa.field("times", pa.list_(pa.float32())),
             pa.field("vectors", pa.list_(pa.list_(pa.float32(), dimension))),
+        ]
+    )
+
+
+def tokens_schema(dimension: int) -> pa.Schema:
+    """Token vectors of pages and images, for late interaction, by the `content` of the rows of `items` they are of.
+
+    `count`: how many `vectors`. `at`: when they were written; what was written just now may belong to rows that are
+    not there yet. Lists of fixed-size lists were read fastest of the forms tried: 300 pages of 700 tokens by content
+    in 27 ms, where plain lists took 64, blobs 55 and bytes (which Lance compresses, to 92 %) 114.
+    """
+    return pa.schema(
+        [
+            _key("content"),
+            pa.field("count", pa.int32(), nullable=False),
+            pa.field("vectors", pa.list_(pa.list_(pa.float16(), dimension))),
+            pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
         ]
     )

@@ -169,6 +169,12 @@ class Snapshot:
             found.update(zip((names[i] for i in mine.tolist()), vectors[places[mine]], strict=True))
         return found
 
+    def contents_of(self, ids: Iterable[str]) -> dict[str, str]:
+        """Content hashes by id; ids that are not in the index are left out."""
+        names = [name for name in dict.fromkeys(ids) if name in self.position_of]
+        taken = self.contents.take(pa.array([self.position_of[name] for name in names], pa.int64()))
+        return dict(zip(names, taken.to_pylist(), strict=True))
+
     @cached_property
     def _by_row_id(self) -> Positions:
         return np.argsort(self.row_ids, kind="stable")

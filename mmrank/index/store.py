@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmrank.embed.base import Embedder
+from mmrank.embed.late_base import TokenEmbedder
 from mmrank.errors import IndexStoreError, NoIndexError
 from mmrank.index.commit import upsert
 from mmrank.index.filters import LANCE_ERRORS, quoted
@@ -23,19 +24,24 @@ from mmrank.index.schema import (
     SETTINGS_SCHEMA,
     THUMBNAILS,
     THUMBNAILS_SCHEMA,
+    TOKENS,
     frames_schema,
     items_schema,
+    tokens_schema,
 )
 
 SIDE_TABLES = (THUMBNAILS, FRAMES, FAILURES, SETTINGS)
-_FOLDERS = frozenset(f"{name}.lance" for name in (ITEMS, *SIDE_TABLES))
+"""Those that every index has. `tokens` is there where the embedder gives token vectors, and may come later."""
+
+_FOLDERS = frozenset(f"{name}.lance" for name in (ITEMS, *SIDE_TABLES, TOKENS))
 
 
 class Store:
     """The tables of one index, open. Make one with `Store.create` or `Store.open`.
 
     `items`, `thumbnails`, `frames`, `failures`, `settings` are LanceDB tables (see `mmrank.index.schema`); a table
-    handle shows what this process wrote at once, and what others wrote after `refresh`.
+    handle shows what this process wrote at once, and what others wrote after `refresh`. `tokens` is one too, or None in
+    an index without token vectors.
 
     >>> store = Store.create("indexes/photos", embedder)  # doctest: +SKIP
     >>> store.items.count_rows(), store.manifest.embedder  # doctest: +SKIP
@@ -50,6 +56,7 @@ class Store:
         self.frames = tables[FRAMES]
         self.failures = tables[FAILURES]
         self.settings = tables[SETTINGS]
+        self.tokens = tables.get(TOKENS)
         self._connection = connection
 
     @classmethod
@@ -64,14 +71,20 @@ class Store:
         """
         place = _place(uri)
         connection = _connect(place, create=True)
+        # Looked for first: whoever else makes this index makes `tokens` after `items`. So token vectors without items
+        # are those of an index whose items someone removed, and may be another embedder's.
+        left_over = _open_table(connection, TOKENS, place) is not None
         items = _open_table(connection, ITEMS, place)
         if items is None:
+            if left_over:
+                connection.drop_table(TOKENS)
             manifest = Manifest.of(embedder)
             schemas = _schemas(manifest)
             for name in (*SIDE_TABLES, ITEMS):
                 _make_table(connection, name, schemas[name], place)
         store = cls._opened(place, connection)
         store.manifest.check(embedder, place)
+        store.keep_tokens(embedder)
         return store
 
     @classmethod
@@ -103,13 +116,34 @@ class Store:
                 f"The index at {place} is damaged: it has items, but the table(s) {', '.join(missing)} are gone. "
                 "Restore the folder from a copy, or build the index again in a new one."
             )
+        tokens = _open_table(connection, TOKENS, place)
+        if tokens is not None:
+            tables[TOKENS] = tokens
         return cls(place, connection, tables, Manifest.read(tables[ITEMS].schema, place))
 
     def refresh(self) -> int:
         """Look at the newest version of every table, other processes' writes included; the version of `items`."""
-        for table in (self.thumbnails, self.frames, self.failures, self.settings, self.items):
-            table.checkout_latest()
+        for table in (self.thumbnails, self.frames, self.tokens, self.failures, self.settings, self.items):
+            if table is not None:
+                table.checkout_latest()
         return int(self.items.version)
+
+    def keep_tokens(self, embedder: Embedder) -> None:
+        """Make the table of token vectors where the embedder gives them and there is none.
+
+        An index that an older mmrank built has none; its next build embeds what is in it once more, and keeps them.
+        """
+        if isinstance(embedder, TokenEmbedder) and self.find_tokens() is None:
+            _make_table(self._connection, TOKENS, tokens_schema(self.manifest.fingerprint.dimension), self.uri)
+            self.find_tokens()
+
+    def find_tokens(self) -> Any | None:
+        """The table of token vectors, at its newest version; looked for anew as long as there is none."""
+        if self.tokens is None:
+            self.tokens = _open_table(self._connection, TOKENS, self.uri)
+        else:
+            self.tokens.checkout_latest()
+        return self.tokens
 
     def items_at(self, version: int) -> Any:
         """A handle of its own on `items` as of a version; it does not move when others write, and cannot write."""

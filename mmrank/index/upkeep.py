@@ -19,6 +19,7 @@ from mmrank.index.sentences import drawn_sentences
 from mmrank.index.sentences import setting_key as sentences_key
 from mmrank.index.snapshot import EXACT_BYTES, Channel, census, dimension_of, matrix_bytes, vector_batches
 from mmrank.index.store import Store
+from mmrank.index.tokens import index_tokens, sweep, token_stats
 
 Ann: TypeAlias = Literal["hnsw_sq", "ivf_rq"]
 
@@ -51,6 +52,7 @@ def after_build(store: Store, embedder: Embedder, *, changed: int, exact_bytes: 
     table = store.items
     _calibrate(store, embedder, afresh=changed > 0)
     _scalar_indexes(table)
+    _tokens(store)
     _drop_empty(store)
     _approximate(store, None, tune=_compact(store), exact_bytes=exact_bytes)
     measured = _settings(store)
@@ -61,16 +63,19 @@ def optimize(store: Store, *, ann: Ann | None = None, exact_bytes: int = EXACT_B
     """Compact, fold new rows into every index, clean versions older than an hour, calibrate, measure recall.
 
     `ann` builds an approximate index of that kind whatever the size: "hnsw_sq" (recall), "ivf_rq" (small, built
-    ten times faster). Without it one is built when the vectors outgrow `exact_bytes`, or kept if there.
+    ten times faster). Without it one is built when the vectors outgrow `exact_bytes`, or kept if there. Compacting
+    token vectors takes about 650 MB of memory, however many they are.
     """
     if ann not in (None, "hnsw_sq", "ivf_rq"):
         raise UsageError(f"ann is {ann!r}; it must be 'hnsw_sq', 'ivf_rq' or None.")
     store.refresh()
     _calibrate(store, None, afresh=True)
     _scalar_indexes(store.items)
+    _tokens(store)
     _drop_empty(store)
-    for table in (store.items, store.thumbnails, store.frames, store.failures, store.settings):
-        _compacted(table)
+    for table in (store.items, store.thumbnails, store.frames, store.tokens, store.failures, store.settings):
+        if table is not None:
+            _compacted(table)
     _approximate(store, ann, tune=True, exact_bytes=exact_bytes)
     store.refresh()
     measured = _settings(store)
@@ -123,6 +128,7 @@ def stats(store: Store) -> dict[str, Any]:
         "matrix_bytes": matrix_bytes(counts, dimension_of(table)),
         "search": "approximate" if VECTOR in measured else "exact",
         "recall": measured[VECTOR].recall if VECTOR in measured else None,
+        "token_vectors": token_stats(store),
         "indexes": [
             {"columns": list(i.columns), "type": str(i.index_type), "unindexed_rows": i.num_unindexed_rows}
             for i in table.list_indices()
@@ -188,6 +194,13 @@ def _scalar_indexes(table: Any) -> None:
     for column, config in wanted.items():
         if column not in there:
             _indexed(table, column, config)
+
+
+def _tokens(store: Store) -> None:
+    """Remove token vectors that killed builds left behind, and index the others by content."""
+    if (table := store.find_tokens()) is not None:
+        sweep(store)
+        index_tokens(table)
 
 
 def _compact(store: Store) -> bool:

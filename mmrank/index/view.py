@@ -28,6 +28,7 @@ from mmrank.index.snapshot import (
     vector_batches,
 )
 from mmrank.index.store import Store
+from mmrank.index.tokens import contents_of
 from mmrank.types import KINDS, Kind
 
 MEAN_DRIFT = 0.01
@@ -98,6 +99,12 @@ class View:
     def loaded(self) -> Snapshot | None:
         """The matrix of this version if something has loaded it."""
         return self._snapshot
+
+    def contents(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hashes of rows, by id; ids that are not in the index are left out."""
+        if self._snapshot is not None:
+            return self._snapshot.contents_of(ids)
+        return contents_of(self.table, ids)
 
     def adopt(self, older: View | None) -> None:
         """Take over an older version's matrix when the vectors in it are the same (an index was built, say)."""

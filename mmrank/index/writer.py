@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmrank.embed.base import Embedded
+from mmrank.embed.late_base import TokensEmbedded
 from mmrank.errors import UsageError
 from mmrank.index.commit import Upserted, delete, upsert
 from mmrank.index.failures import FailureLog
@@ -19,6 +20,7 @@ from mmrank.index.metadata import add_columns, columns_of
 from mmrank.index.report import Tally, name_of
 from mmrank.index.rows import Row, frames_table, items_table, thumbnails_table
 from mmrank.index.store import Store
+from mmrank.index.tokens import contents_of, drop_unused, put_tokens
 from mmrank.index.work import Work
 
 log = logging.getLogger("mmrank.index.build")
@@ -26,11 +28,19 @@ log = logging.getLogger("mmrank.index.build")
 GROUP_ROWS = 1_024
 """Rows of one commit: 40 data files for 40,000 rows, and 5 MB of vectors and thumbnails waiting at 512 dimensions."""
 
+GROUP_TOKEN_BYTES = 64 << 20
+"""Token vectors of one commit: 350 pages of 750 tokens and 128 numbers. Two groups may be in memory."""
+
 FIRST_INTERVAL, LONGEST_INTERVAL = 0.5, 60.0
 INTERVAL_SHARE = 0.05
 """A group that does not fill up is written after a twentieth of the time the build has run, but after half a second
 at the soonest and a minute at the latest: a kill loses no more than that, and a build of ten hours leaves hundreds
 of data files, not thousands."""
+
+NO_TOKENS = (
+    "this index keeps token vectors, and there are none for this content: another process removed them while this one "
+    "relied on them, or the embedder gave none. Run the build again."
+)
 
 
 @dataclass
@@ -40,6 +50,7 @@ class Group:
     works: list[Work] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     recovered: list[str] = field(default_factory=list)
+    token_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,11 +75,16 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mmrank-writer")
         self._group = Group()
         self._writing: Future[Written] | None = None
+        # Contents that rows had before, whose token vectors may be of no use now: 120 bytes for each changed row.
+        self._replaced: set[str] = set()
         self._started = self._last = time.monotonic()
 
     def put(self, work: Work) -> None:
         """Write an item whose content is embedded."""
         self._group.works.append(work)
+        embedded = work.content.embedded
+        if work.leads and isinstance(embedded, TokensEmbedded):
+            self._group.token_bytes += embedded.token_vectors.nbytes
 
     def fail(self, uri: str, why: str) -> None:
         """Report an item as failed and keep it in the failures table."""
@@ -84,7 +100,8 @@ class Writer:
         """Start writing the group when it is large or old enough."""
         now = time.monotonic()
         interval = min(max(FIRST_INTERVAL, INTERVAL_SHARE * (now - self._started)), LONGEST_INTERVAL)
-        if len(self._group.works) >= GROUP_ROWS or now - self._last >= interval:
+        full = len(self._group.works) >= GROUP_ROWS or self._group.token_bytes >= GROUP_TOKEN_BYTES
+        if full or now - self._last >= interval:
             self._flush()
 
     def close(self) -> None:
@@ -92,6 +109,9 @@ class Writer:
         try:
             self._flush()
             self._wait()
+            # Last, because a content that one row no longer has may be that of another further on: a file was renamed.
+            if self._replaced:
+                drop_unused(self._store, self._replaced)
         finally:
             self._thread.shutdown()
 
@@ -117,12 +137,16 @@ class Writer:
         log.info("writing %d rows", len(works))
         add_columns(self._store.items, (work.item.meta for work in works))
         schema = self._store.items.schema
-        rows, failed = [], []
+        fit, rows, failed = [], [], []
         for work in works:
             try:
                 rows.append(_row(work, columns_of(schema, work.item.meta)))
+                fit.append(work)
             except UsageError as error:
                 failed.append((name_of(work.item), str(error)))
+        lost = self._put_tokens(fit)
+        failed += [(name_of(row.item), NO_TOKENS) for row in rows if row.content in lost]
+        rows = [row for row in rows if row.content not in lost]
         self._clear_sides(works)
         upsert(self._store.thumbnails, thumbnails_table(rows))
         upsert(self._store.frames, frames_table(rows, self._store.manifest.fingerprint.dimension))
@@ -132,6 +156,19 @@ class Writer:
         give_back()
         log.info("written: %d added, %d updated", *written)
         return Written(written, failed)
+
+    def _put_tokens(self, works: Sequence[Work]) -> set[str]:
+        """Write the token vectors of works, in an index that keeps them; the contents that have none."""
+        table = self._store.tokens
+        if table is None or not works:
+            return set()
+        table.checkout_latest()
+        held = {work.content.digest: _embedded(work) for work in works}
+        self._store.items.checkout_latest()
+        before = contents_of(self._store.items, [work.item.id for work in works])
+        self._replaced.update(set(before.values()) - set(held))
+        tokens = {name: own.token_vectors if isinstance(own, TokensEmbedded) else None for name, own in held.items()}
+        return put_tokens(table, tokens)
 
     def _clear_sides(self, works: Sequence[Work]) -> None:
         """Remove thumbnails and frames that lie under the ids of works that have none.

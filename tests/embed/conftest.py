@@ -40,7 +40,17 @@ def embedder(tiny_clip: Path) -> OpenClipEmbedder:
 @pytest.fixture(scope="session")
 def tiny_vl() -> ModuleType:
     """The module that writes tiny vision-language models."""
-    found = importlib.util.spec_from_file_location("tiny_vl", _MODELS.with_name("tiny_vl.py"))
+    return _module("tiny_vl")
+
+
+@pytest.fixture(scope="session")
+def tiny_late() -> ModuleType:
+    """The module that writes tiny late-interaction models."""
+    return _module("tiny_late")
+
+
+def _module(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, _MODELS.with_name(f"{name}.py"))
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,64 +10,25 @@ import pytest
 from PIL import Image
 
 from mmrank.embed.base import BatchError, Embedder
-from mmrank.embed.late import LateEmbedder
-from mmrank.embed.registry import load_embedder
+from mmrank.embed.late import LateEmbedder, load
+from mmrank.embed.late_base import TokenEmbedder, TokensEmbedded
+from mmrank.embed.late_pooling import ward_pooled
+from mmrank.embed.registry import load_embedder, parse_spec
 from mmrank.errors import EmbedderError, MediaError, UsageError
 from mmrank.media.load import Loaded
 from mmrank.types import Item
 
 
-def _lively(model: Any) -> None:
-    import torch
-
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, 1.5 / parameter[0].numel() ** 0.5)
-
-
-def _colqwen2(tiny_vl: ModuleType, folder: Path) -> Path:
-    from transformers import ColQwen2Config, ColQwen2ForRetrieval, ColQwen2Processor
-
-    vlm, processor = tiny_vl.qwen2_vl()
-    model = ColQwen2ForRetrieval(ColQwen2Config(vlm_config=vlm.config.to_dict(), embedding_dim=16))
-    _lively(model)
-    model.save_pretrained(folder)
-    ColQwen2Processor(processor.image_processor, processor.tokenizer).save_pretrained(folder)
-    return folder
-
-
-def _colpali(tiny_vl: ModuleType, folder: Path) -> Path:
-    import transformers as t
-
-    tokenizer = tiny_vl.new_tokenizer(image_token="<image>")
-    tokenizer.add_special_tokens({"bos_token": "<|im_start|>"})
-    images = t.SiglipImageProcessor(size={"height": 32, "width": 32})
-    images.image_seq_length = 16
-    processor = t.ColPaliProcessor(images, tokenizer)
-    text = {**tiny_vl.TEXT, "model_type": "gemma", "head_dim": 16, "vocab_size": len(tokenizer), "pad_token_id": 0}
-    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    vlm = t.PaliGemmaConfig(
-        text_config=text,
-        vision_config={"model_type": "siglip_vision_model", **vision, "image_size": 32, "patch_size": 8},
-        image_token_index=processor.image_token_id,
-        projection_dim=64,
-        hidden_size=64,
-    )
-    model = t.ColPaliForRetrieval(t.ColPaliConfig(vlm_config=vlm.to_dict(), embedding_dim=16))
-    _lively(model)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module", params=["colqwen2", "colpali"])
-def folder(request: pytest.FixtureRequest, tiny_vl: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
-    torch.manual_seed(0)
-    write = _colqwen2 if request.param == "colqwen2" else _colpali
-    return write(tiny_vl, tmp_path_factory.mktemp(request.param))
+def folder(
+    request: pytest.FixtureRequest,
+    tiny_vl: ModuleType,
+    tiny_late: ModuleType,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    write = tiny_late.write_colqwen2 if request.param == "colqwen2" else tiny_late.write_colpali
+    made: Path = write(tiny_vl, tmp_path_factory.mktemp(request.param))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +46,7 @@ def _page(seed: int, **size: int) -> Loaded:
 
 def test_it_is_an_embedder(late: LateEmbedder, folder: Path) -> None:
     assert isinstance(late, Embedder)
+    assert isinstance(late, TokenEmbedder)
     assert late.spec == f"late:{folder}"
     assert late.dimension == late.fingerprint.dimension == 16
     assert late.kinds == {"page", "image"}
@@ -141,11 +104,28 @@ def test_pooled_vectors_are_the_mean_of_unit_tokens(late: LateEmbedder) -> None:
     prepared = [late.prepare(_page(seed)) for seed in (1, 2)]
     embedded = late.embed(prepared)
     for one, tokens in zip(embedded, late.embed_tokens(prepared), strict=True):
+        assert isinstance(one, TokensEmbedded)
+        np.testing.assert_array_equal(one.token_vectors, tokens)
         mean = np.float32(tokens).mean(axis=0)
         np.testing.assert_allclose(one.vector, mean / np.linalg.norm(mean), atol=2e-3)
     np.testing.assert_allclose(late.embed_images([_picture(1)])[0], embedded[0].vector, atol=1e-6)
     mean = late.query_tokens(["a boat"])[0].mean(axis=0)
     np.testing.assert_allclose(late.embed_texts(["a boat"])[0], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_fewer_tokens_when_asked(late: LateEmbedder, folder: Path) -> None:
+    spec = replace(parse_spec(str(folder)), options=(("pool_tokens", "4"),))
+    few = load(spec, device="cpu")
+    page = late.prepare(_page(1, width=112, height=112))
+    (kept,), (all_tokens,) = few.embed_tokens([page]), late.embed_tokens([page])
+    assert isinstance(kept, np.ndarray)
+    assert isinstance(all_tokens, np.ndarray)
+    assert len(all_tokens) > 4
+    np.testing.assert_allclose(kept, ward_pooled(np.float32(all_tokens), 4), atol=5e-3)
+    np.testing.assert_array_equal(few.embed([page])[0].vector, late.embed([page])[0].vector)
+    assert few.fingerprint != late.fingerprint
+    with pytest.raises(UsageError, match="pool_tokens is '0'"):
+        load(replace(spec, options=(("pool_tokens", "0"),)), device="cpu")
 
 
 def test_a_page_that_fails_is_named_and_the_others_go_on(late: LateEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:

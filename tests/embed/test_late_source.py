@@ -16,15 +16,8 @@ from mmrank.types import Hit, Item, Query, Ranking
 
 
 @pytest.fixture(scope="module")
-def late(tiny_vl: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> LateEmbedder:
-    import torch
-    from transformers import ColQwen2Config, ColQwen2ForRetrieval, ColQwen2Processor
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("colqwen2")
-    vlm, processor = tiny_vl.qwen2_vl()
-    ColQwen2ForRetrieval(ColQwen2Config(vlm_config=vlm.config.to_dict(), embedding_dim=16)).save_pretrained(folder)
-    ColQwen2Processor(processor.image_processor, processor.tokenizer).save_pretrained(folder)
+def late(tiny_vl: ModuleType, tiny_late: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> LateEmbedder:
+    folder = tiny_late.write_colqwen2(tiny_vl, tmp_path_factory.mktemp("colqwen2"))
     return load_embedder(str(folder), device="cpu")  # type: ignore[return-value]
 
 

@@ -60,6 +60,22 @@ def foreign_embedder(other_clip: Path) -> Embedder:
     return load_embedder(str(other_clip), device="cpu", threads=1)
 
 
+@pytest.fixture(scope="session")
+def colqwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny ColQwen2: token vectors of 16 dimensions."""
+    models = _TINY_CLIP.parent
+    write = _load(models / "tiny_late.py").write_colqwen2
+    folder: Path = write(_load(models / "tiny_vl.py"), tmp_path_factory.mktemp("colqwen2"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pixel_tokens() -> Embedder:
+    """An embedder that gives token vectors and needs no model."""
+    made: Embedder = _load(Path(__file__).with_name("pixels.py")).PixelTokenEmbedder()
+    return made
+
+
 @pytest.fixture
 def store(tmp_path: Path, embedder: Embedder) -> Store:
     """An empty index."""

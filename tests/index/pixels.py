@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL.Image import Image
 
 from mmrank.embed.base import Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.late_base import TokensEmbedded
 from mmrank.errors import UsageError
 from mmrank.media.load import Loaded
 from mmrank.types import Kind
@@ -46,3 +47,32 @@ class PixelEmbedder:
     def _unit(self, pixels: npt.NDArray[np.float64]) -> Vectors:
         projected = pixels @ self._projection
         return (projected / np.linalg.norm(projected, axis=1, keepdims=True)).astype(np.float32)
+
+
+class PixelTokenEmbedder(PixelEmbedder):
+    """Token vectors besides: one for each row of the thumbnail, brightest rows only, so that their number varies."""
+
+    spec = "pixel-tokens"
+    fingerprint = Fingerprint(weights="seed 0", preprocessing=f"{SIDE} rows", dimension=PixelEmbedder.dimension)
+
+    def embed(self, prepared: Sequence[Any]) -> list[Embedded]:
+        return [
+            TokensEmbedded(vector=one.vector, token_vectors=self._rows(pixels)) for one, pixels in self._both(prepared)
+        ]
+
+    def query_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        return [self._unit(self._painted(text)) for text in texts]
+
+    def _both(self, prepared: Sequence[Any]) -> list[tuple[Embedded, npt.NDArray[np.float64]]]:
+        return list(zip(super().embed(prepared), prepared, strict=True))
+
+    def _rows(self, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
+        rows = np.zeros((SIDE, SIDE * SIDE * 3))
+        for number, row in enumerate(pixels.reshape(SIDE, -1)):
+            rows[number, number * SIDE * 3 : (number + 1) * SIDE * 3] = row
+        bright = pixels.reshape(SIDE, -1).mean(axis=1)
+        return self._unit(rows[bright >= np.median(bright)]).astype(np.float16)
+
+    def _painted(self, text: str) -> npt.NDArray[np.float64]:
+        """Pixels drawn from a text's letters."""
+        return np.random.default_rng(list(text.encode())).standard_normal((4, SIDE * SIDE * 3))

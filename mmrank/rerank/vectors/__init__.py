@@ -31,6 +31,7 @@ STAGES: dict[str, Callable[..., Stage]] = {
     "mmr": mmr,
     "near_duplicates": near_duplicates,
     "f4its": f4its,
+    "late_interaction": late_interaction,
 }
 """Stages that an index alone can make, by name: the first argument is the index, the options are plain values."""
 
