@@ -13,13 +13,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmrank.devices import choose_device, choose_dtype
-from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.base import Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.batches import check_texts, embedded_each, text_name
 from mmrank.embed.checkpoint_folder import find_folder, load_checkpoint, model_type
 from mmrank.embed.late_base import Tokens, TokensEmbedded
 from mmrank.embed.late_pooling import check_pool_tokens, ward_pooled
 from mmrank.embed.registry import BACKENDS, Spec
 from mmrank.embed.vectors import mean_unit, unit_rows
-from mmrank.errors import EmbedderError, MediaError, UsageError
+from mmrank.errors import EmbedderError, MediaError
 from mmrank.hub import first_line
 from mmrank.media.load import Loaded
 from mmrank.mllm.local.controls import ControlTokens
@@ -111,14 +112,13 @@ class LateEmbedder:
 
         Raises `UsageError` for an empty text, `EmbedderError` for vectors that are not finite; both name the text.
         """
+        check_texts(texts)
         found = []
         for position, text in enumerate(texts):
-            if not text.strip():
-                raise UsageError(f"Text {position + 1} of {len(texts)} is empty; there is nothing to embed.")
             (safe,) = self._controls.broken([text], [True])
             tokens = self._run(self._processor.process_queries, {"text": [safe]})
             if isinstance(tokens, EmbedderError):
-                raise EmbedderError(f"Text {position + 1} of {len(texts)} ({text[:40]!r}): {tokens}")
+                raise EmbedderError(f"{text_name(texts, position)}: {tokens}")
             found.append(tokens)
         return found
 
@@ -127,20 +127,14 @@ class LateEmbedder:
 
         Raises `BatchError`, with the vectors of the others, when pages fail.
         """
-        embedded: list[Embedded | None] = []
-        failures: dict[int, str] = {}
-        for position, one in enumerate(prepared):
+
+        def made(one: Prepared) -> Embedded:
             tokens = self._page(one.picture)
-            try:
-                if isinstance(tokens, EmbedderError):
-                    raise tokens
-                embedded.append(TokensEmbedded(vector=mean_unit(tokens), token_vectors=self._kept(tokens)))
-            except EmbedderError as error:
-                embedded.append(None)
-                failures[position] = f"{one.kind} {one.id!r}: {error}"
-        if failures:
-            raise BatchError(embedded, failures)
-        return [one for one in embedded if one is not None]
+            if isinstance(tokens, EmbedderError):
+                raise tokens
+            return TokensEmbedded(vector=mean_unit(tokens), token_vectors=self._kept(tokens))
+
+        return embedded_each(prepared, made)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Pooled query vectors, float32, shape (n, dimension). Raises as `query_tokens` does."""

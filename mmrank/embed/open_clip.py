@@ -11,15 +11,16 @@ import numpy.typing as npt
 from PIL.Image import Image
 
 from mmrank.devices import choose_device, choose_dtype
-from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.base import Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.batches import check_texts, checked_pictures, embedded_each, mean_texts, of_parts
 from mmrank.embed.checkpoints import Checkpoint, find_checkpoint
 from mmrank.embed.fingerprint import weights_hash
 from mmrank.embed.preprocess import ImagePreprocess
 from mmrank.embed.registry import Spec
 from mmrank.embed.tokens import ChunkTokenizer, TokenIds
 from mmrank.embed.towers import Towers
-from mmrank.embed.vectors import mean_unit, unit_rows
-from mmrank.errors import EmbedderError, MediaError, UsageError
+from mmrank.embed.vectors import unit_rows
+from mmrank.errors import EmbedderError, MediaError
 from mmrank.hub import quiet
 from mmrank.media.load import Loaded
 from mmrank.types import KINDS, Kind
@@ -107,52 +108,29 @@ class OpenClipEmbedder:
         tokens = [one.tokens for one in prepared if one.tokens is not None]
         pictures = iter(unit_rows(self._towers.images(pixels)))
         texts = iter(unit_rows(self._towers.texts(tokens)))
-        embedded: list[Embedded | None] = []
-        failures: dict[int, str] = {}
-        for position, one in enumerate(prepared):
-            frames = np.stack([next(pictures) for _ in one.pixels]) if one.pixels else None
-            chunks = np.stack([next(texts) for _ in one.tokens]) if one.tokens is not None else None
-            try:
-                embedded.append(_embedded(one, frames, chunks))
-            except EmbedderError as error:
-                embedded.append(None)
-                failures[position] = f"{one.kind} {one.id!r}: {error}"
-        if failures:
-            raise BatchError(embedded, failures)
-        return [one for one in embedded if one is not None]
+
+        def made(one: Prepared) -> Embedded:
+            chunks = 0 if one.tokens is None else len(one.tokens)
+            return of_parts(one.kind, [next(pictures) for _ in one.pixels], [next(texts) for _ in range(chunks)])
+
+        return embedded_each(prepared, made)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, float32, shape (n, dimension). Long texts are chunked, as in `embed`.
 
         Raises `UsageError` for an empty text, `EmbedderError` for a vector that is not finite; both name the text.
         """
-        for position, text in enumerate(texts):
-            if not text.strip():
-                raise UsageError(f"Text {position + 1} of {len(texts)} is empty; there is nothing to embed.")
+        check_texts(texts)
         tokens = [self._tokenizer.encode(text) for text in texts]
         rows = iter(unit_rows(self._towers.texts(tokens)))
-        vectors = np.empty((len(texts), self.dimension), np.float32)
-        for position, chunks in enumerate(tokens):
-            try:
-                vectors[position] = mean_unit(np.stack([next(rows) for _ in chunks]))
-            except EmbedderError as error:
-                raise EmbedderError(
-                    f"Text {position + 1} of {len(texts)} ({texts[position][:40]!r}): {error}"
-                ) from None
-        return vectors
+        return mean_texts(texts, [len(chunks) for chunks in tokens], rows, self.dimension)
 
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of pictures, float32, shape (n, dimension).
 
         Raises `EmbedderError`, naming the picture's place, for a vector that is not finite.
         """
-        vectors = unit_rows(self._towers.images([self._preprocess.pixels(image) for image in images]))
-        for position, vector in enumerate(vectors):
-            try:
-                vectors[position] = mean_unit(vector[None])
-            except EmbedderError as error:
-                raise EmbedderError(f"Image {position + 1} of {len(images)}: {error}") from None
-        return vectors
+        return checked_pictures(unit_rows(self._towers.images([self._preprocess.pixels(image) for image in images])))
 
 
 def load(spec: Spec, *, device: str | None = None, precision: str | None = None) -> OpenClipEmbedder:
@@ -178,21 +156,6 @@ def load(spec: Spec, *, device: str | None = None, precision: str | None = None)
         spec=spec.text,
         fingerprint=fingerprint,
         warning=spec.known.warning if spec.known is not None else None,
-    )
-
-
-def _embedded(
-    one: Prepared, frames: npt.NDArray[np.float32] | None, chunks: npt.NDArray[np.float32] | None
-) -> Embedded:
-    """One item's vectors from the unit vectors of its pictures and of its text's chunks."""
-    text_vector = mean_unit(chunks) if chunks is not None else None
-    if frames is None:
-        assert text_vector is not None  # prepare gives every item one or the other
-        return Embedded(vector=text_vector)
-    return Embedded(
-        vector=mean_unit(frames),
-        text_vector=text_vector,
-        frame_vectors=frames if one.kind == "video" else None,
     )
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from PIL.Image import Image
 
 from mmrank.devices import choose_device, choose_dtype
-from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, OpenedQuery, Vectors
+from mmrank.embed.base import Embedded, Fingerprint, MediaNeeds, OpenedQuery, Vectors
+from mmrank.embed.batches import check_texts, embedded_each, text_name
 from mmrank.embed.checkpoint_folder import find_folder, load_checkpoint, model_type
 from mmrank.embed.chunks import split_text
 from mmrank.embed.qwen_vl_media import FPS, MAX_FRAMES, MAX_PIXELS, MIN_PIXELS, VIDEO_PIXELS, fit_clip, fit_image
@@ -117,32 +118,27 @@ class QwenVlEmbedder:
         Raises `BatchError` when single items fail (a picture the processor refuses, a vector that is not finite): it
         names them and carries the vectors of all the others.
         """
-        seen = self._means([one.contents for one in prepared])
+        seen = iter(self._means([one.contents for one in prepared]))
         read = iter(self._means([one.layer for one in prepared if one.layer]))
-        embedded: list[Embedded | None] = []
-        failures: dict[int, str] = {}
-        for position, (one, vector) in enumerate(zip(prepared, seen, strict=True)):
-            layer = next(read) if one.layer else None
-            failed = next((v for v in (vector, layer) if isinstance(v, EmbedderError)), None)
-            if failed is not None or isinstance(vector, EmbedderError) or isinstance(layer, EmbedderError):
-                embedded.append(None)
-                failures[position] = f"{one.kind} {one.id!r}: {failed}"
-            else:
-                embedded.append(Embedded(vector=vector, text_vector=layer))
-        if failures:
-            raise BatchError(embedded, failures)
-        return [one for one in embedded if one is not None]
+
+        def made(one: Prepared) -> Embedded:
+            vector, layer = next(seen), next(read) if one.layer else None
+            if isinstance(vector, EmbedderError):
+                raise vector
+            if isinstance(layer, EmbedderError):
+                raise layer
+            return Embedded(vector=vector, text_vector=layer)
+
+        return embedded_each(prepared, made)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of query texts, float32, shape (n, dimension), under the embedder's `instruction`.
 
         Raises `UsageError` for an empty text, `EmbedderError` for a vector that is not finite; both name the text.
         """
-        for position, text in enumerate(texts):
-            if not text.strip():
-                raise UsageError(f"Text {position + 1} of {len(texts)} is empty; there is nothing to embed.")
+        check_texts(texts)
         found = self._means([self._pieces(text, self.instruction) for text in texts])
-        return self._all(found, lambda i: f"Text {i + 1} of {len(texts)} ({texts[i][:40]!r})")
+        return self._all(found, lambda i: text_name(texts, i))
 
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of query pictures, float32, shape (n, dimension), under the embedder's `instruction`.

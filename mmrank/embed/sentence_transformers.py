@@ -13,11 +13,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmrank.devices import choose_device, choose_dtype
-from mmrank.embed.base import BatchError, Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.base import Embedded, Fingerprint, MediaNeeds, Vectors
+from mmrank.embed.batches import check_texts, checked_pictures, embedded_each, mean_texts, of_parts
 from mmrank.embed.chunks import split_text
 from mmrank.embed.fingerprint import weights_hash
 from mmrank.embed.registry import Spec
-from mmrank.embed.vectors import mean_unit, unit_rows
+from mmrank.embed.vectors import unit_rows
 from mmrank.errors import EmbedderError, MediaError, MissingDependencyError, UsageError
 from mmrank.hub import first_line, quiet, quiet_transformers, why_offline
 from mmrank.media.load import Loaded
@@ -96,46 +97,21 @@ class SentenceTransformerEmbedder:
         """
         pictures = iter(self._encode([picture for one in prepared for picture in one.pictures], "document"))
         chunks = iter(self._encode([chunk for one in prepared for chunk in one.chunks], "document"))
-        embedded: list[Embedded | None] = []
-        failures: dict[int, str] = {}
-        for position, one in enumerate(prepared):
-            seen = [next(pictures) for _ in one.pictures]
-            read = [next(chunks) for _ in one.chunks]
-            try:
-                text = mean_unit(np.stack(read)) if read else None
-                if not seen:
-                    assert text is not None  # prepare gives every item one or the other
-                    embedded.append(Embedded(vector=text))
-                    continue
-                frames = np.stack(seen)
-                kept = frames if one.kind == "video" else None
-                embedded.append(Embedded(vector=mean_unit(frames), text_vector=text, frame_vectors=kept))
-            except EmbedderError as error:
-                embedded.append(None)
-                failures[position] = f"{one.kind} {one.id!r}: {error}"
-        if failures:
-            raise BatchError(embedded, failures)
-        return [one for one in embedded if one is not None]
+
+        def made(one: Prepared) -> Embedded:
+            return of_parts(one.kind, [next(pictures) for _ in one.pictures], [next(chunks) for _ in one.chunks])
+
+        return embedded_each(prepared, made)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of query texts, float32, shape (n, dimension). Long texts are chunked, as in `embed`.
 
         Raises `UsageError` for an empty text, `EmbedderError` for a vector that is not finite; both name the text.
         """
-        for position, text in enumerate(texts):
-            if not text.strip():
-                raise UsageError(f"Text {position + 1} of {len(texts)} is empty; there is nothing to embed.")
+        check_texts(texts)
         chunks = [self._chunks(text, "query") for text in texts]
         rows = iter(self._encode([chunk for own in chunks for chunk in own], "query"))
-        vectors = np.empty((len(texts), self.dimension), np.float32)
-        for position, own in enumerate(chunks):
-            try:
-                vectors[position] = mean_unit(np.stack([next(rows) for _ in own]))
-            except EmbedderError as error:
-                raise EmbedderError(
-                    f"Text {position + 1} of {len(texts)} ({texts[position][:40]!r}): {error}"
-                ) from None
-        return vectors
+        return mean_texts(texts, [len(own) for own in chunks], rows, self.dimension)
 
     def embed_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Unit vectors of query pictures, float32, shape (n, dimension).
@@ -145,13 +121,7 @@ class SentenceTransformerEmbedder:
         """
         if "image" not in self.kinds:
             raise UsageError(f"{self.spec} embeds texts alone; it cannot search by a picture.")
-        vectors = self._encode(list(images), "query")
-        for position, vector in enumerate(vectors):
-            try:
-                vectors[position] = mean_unit(vector[None])
-            except EmbedderError as error:
-                raise EmbedderError(f"Image {position + 1} of {len(images)}: {error}") from None
-        return vectors
+        return checked_pictures(self._encode(list(images), "query"))
 
     def _chunks(self, text: str, side: Side) -> tuple[str, ...]:
         limit = self._model.max_seq_length
