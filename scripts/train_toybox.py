@@ -16,7 +16,7 @@ from mmrank.toybox.assets import toybox_clip_folder, toybox_vl_folder
 from mmrank.toybox.train.clip_loop import ClipTrainer, Plan, train
 from mmrank.toybox.train.clip_model import export, load
 from mmrank.toybox.train.clip_score import clip_score, order_share, page_score, scene_scores
-from mmrank.toybox.train.vl_found import found_scores
+from mmrank.toybox.train.vl_found import Judge, found_scores, order_score
 from mmrank.toybox.train.vl_loop import Plan as VlPlan
 from mmrank.toybox.train.vl_loop import VlTrainer
 from mmrank.toybox.train.vl_loop import train as train_vl
@@ -98,7 +98,8 @@ def vl(
     for score in judge_scores(trainer.learner, questions):
         print(f"  {score}")
     print("among what toybox-clip finds, through the processor and the chat template:")
-    for found in found_scores(model, processor, questions):
+    judge = Judge(model, processor)
+    for found in (*found_scores(judge, questions), order_score(judge, questions // 2)):
         print(f"  {found}")
 
 
