@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmrank.cli.output import count, err, say, warn
+from mmrank.cli.progress import LINE_EVERY, Rate, numbers
 from mmrank.cli.values import named_values
 from mmrank.errors import UsageError
 from mmrank.mllm.base import Speed
@@ -89,6 +91,25 @@ def settings(pairs: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
+class JudgeProgress:
+    """What `load_reranker(progress=)` calls: a line now and then in a long run, how far, how fast, how long yet."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._said = clock()
+        self._rate = Rate(clock)
+        self._done = 0
+
+    def __call__(self, done: int, known: int) -> None:
+        if done < self._done:  # another batch of queries
+            self._rate, self._said = Rate(self._clock), self._clock()
+        self._done = done
+        rate = self._rate.at(done)
+        if self._clock() - self._said >= LINE_EVERY:
+            self._said = self._clock()
+            say(f"Judging: {numbers(done, known, rate, 0)}")
+
+
 def load_judge(spec: str, *, replay: Path | None = None, **options: Any) -> MllmReranker:
     """`mmrank.load_reranker` with a word to the person who waits, and the model's warning when it has one."""
     from mmrank.rerank.load import load_reranker
@@ -101,7 +122,7 @@ def load_judge(spec: str, *, replay: Path | None = None, **options: Any) -> Mllm
             f"{name}@./FOLDER or {name}@openai:http://localhost:8000/v1#MODEL; `mmrank models` lists models."
         )
     with err().status("Loading the judge ..."):
-        judge = load_reranker(spec, replay=replay, **options)
+        judge = load_reranker(spec, replay=replay, progress=JudgeProgress(), **options)
     if judge.warning:
         warn(judge.warning)
     return judge

@@ -18,6 +18,7 @@ from mmrank.cli.search_options import (
     Compose,
     Depth,
     Directory,
+    ExcludeReference,
     HowMany,
     Images,
     Page,
@@ -74,6 +75,7 @@ def search(
     *,
     image: Images = None,
     video: Video = None,
+    exclude_reference: ExcludeReference = False,
     k: HowMany = 10,
     where: Where = None,
     mode: SearchMode = "vector",
@@ -105,7 +107,8 @@ def search(
     from mmrank.cli.forms import forms_named
 
     options = {"where": where, "mode": mode, "kinds": kinds_named(kind)}
-    asked = Asked(query=_query(text, image or (), video), forms=forms_named(compose), k=k, options=options)
+    query = _query(text, image or (), video, excluded=exclude_reference)
+    asked = Asked(query=query, forms=forms_named(compose), k=k, options=options)
     if dry_run and rerank is None:
         raise UsageError("--dry-run says what a judge would take; name one with --rerank RECIPE@MODEL.")
     if html is not None:
@@ -194,11 +197,23 @@ def check_page_path(path: Path) -> None:
         raise UsageError(f"--html {path}: the folder {path.absolute().parent} does not exist.")
 
 
-def _query(text: str | None, images: list[Path] | tuple[Path, ...], video: Path | None) -> Query:
-    for path in (*images, *([video] if video else ())):
+def _query(
+    text: str | None, images: list[Path] | tuple[Path, ...], video: Path | None, *, excluded: bool = False
+) -> Query:
+    """The query; with `excluded` its own files, where the index has them, are no answers to it."""
+    from mmrank.media.uri import item_id
+
+    files = [*images, *([video] if video else ())]
+    for path in files:
         if not path.is_file():
             raise UsageError(f"There is no file {path} to search with.")
-    query = Query(text=text, image=[str(path) for path in images] or None, video=str(video) if video else None)
+    places = dict.fromkeys(place for path in files for place in (path.absolute(), path.resolve()))
+    query = Query(
+        text=text,
+        image=[str(path) for path in images] or None,
+        video=str(video) if video else None,
+        exclude=tuple(item_id(place) for place in places) if excluded else (),
+    )
     if query.empty:
         raise UsageError("Nothing to search for: give a TEXT, an --image or a --video.")
     return query

@@ -16,6 +16,9 @@ Images = Annotated[
     typer.Option(metavar="FILE", help="A picture to look for; with TEXT, the picture that TEXT changes. Repeatable."),
 ]
 Video = Annotated[Path | None, typer.Option(metavar="FILE", help="A video to look for.")]
+ExcludeReference = Annotated[
+    bool, typer.Option("--exclude-reference", help="The pictures and the video of the query are no answers to it.")
+]
 HowMany = Annotated[int, typer.Option("-k", min=1, metavar="N", help="How many hits.")]
 Where = Annotated[str | None, typer.Option(metavar="SQL", help="Only items for which this holds.")]
 SearchMode = Annotated[Mode, typer.Option(help="By meaning, by words (BM25), or both, fused.")]

@@ -67,6 +67,15 @@ def test_a_composed_query_takes_a_form(run, toy_index: Path, photo: Path) -> Non
     assert "nonsense" in result.stderr
 
 
+def test_the_reference_can_be_left_out(run: Run, toy_index: Path, photo: Path) -> None:
+    asked = ("search", toy_index, "--image", photo, "--kind", "image", "--json")
+    with_it = [hit["uri"] for hit in found(run(*asked))]
+    without = [hit["uri"] for hit in found(run(*asked, "--exclude-reference"))]
+    assert with_it[0] == str(photo)
+    assert str(photo) not in without
+    assert without[0] == with_it[1]
+
+
 @pytest.mark.parametrize("named", [["image,text,sum"], ["image", "text, sum", "text"]])
 def test_several_forms_stand_side_by_side(run, toy_index: Path, photo: Path, tmp_path: Path, named: list[str]) -> None:
     forms = [part for name in named for part in ("--compose", name)]
