@@ -125,16 +125,17 @@ class RerankConfig(Config):
     form: str | None = None
     seed: int = 0
     deadline: float | None = None
+    deadline_ms: float | None = None
     options: dict[str, Any] | None = None
 
     def build(self, loading: Loading) -> Stage:
         options = dict(self.options or {})
-        own = {"depth", "form", "seed", "deadline", "model"} & set(options)
+        own = {"depth", "form", "seed", "deadline", "deadline_ms", "model"} & set(options)
         if own:
             raise UsageError(f"{', '.join(sorted(own))} of a rerank stage stand beside options, not in them.")
         load = import_module("mmrank.rerank.load").load_reranker
         recipe, model = (loading.path(part) for part in self.judge.split("@", 1))
-        told = {"depth": self.depth, "form": self.form, "seed": self.seed, "deadline": self.deadline}
+        told = self.model_dump(include={"depth", "form", "seed", "deadline", "deadline_ms"})
         machine = {name: options[name] for name in MACHINE if name in options}
         held = loading.judge(model, machine)
         if held is not None:

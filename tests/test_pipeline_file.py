@@ -119,6 +119,8 @@ def test_a_judge_is_loaded_with_its_model_from_the_files_folder(
         ("depth = 0", "stage.0.rerank.depth"),
         ("form = 'none'", "no form 'none'"),
         ("deadline = -1", "deadline is -1"),
+        ("deadline_ms = 0", "deadline_ms is 0"),
+        ("options = { deadline_ms = 9 }", "deadline_ms of a rerank stage stand beside options"),
         ("window = 8", "window: there is no such key here; there are type, judge, depth"),
     ],
 )

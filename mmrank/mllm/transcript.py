@@ -102,6 +102,16 @@ class Recording:
     def warning(self) -> str | None:
         return self._mllm.warning
 
+    @property
+    def batch_tokens(self) -> int | None:
+        """Tokens in one batch of a local model; None where there is no such limit."""
+        return getattr(self._mllm, "batch_tokens", None)
+
+    @property
+    def concurrency(self) -> int | None:
+        """Requests under way at a time of a server; None where nothing is under way side by side."""
+        return getattr(self._mllm, "concurrency", None)
+
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Generated | Failure]:
         results = self._mllm.generate(prompts, sampling)
         return self._recorded("generate", prompts, [asdict(sampling.at(i)) for i in range(len(prompts))], results)

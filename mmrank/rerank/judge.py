@@ -6,7 +6,9 @@ fill its batches; the rounds of the queries go on side by side until the last pl
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,6 +24,7 @@ from mmrank.rerank.forms import Form
 from mmrank.rerank.layouts import Layout, Slot, query_kind
 from mmrank.rerank.limits import check_block, check_prompt
 from mmrank.rerank.parts import Answer, Block
+from mmrank.rerank.portions import Portions
 from mmrank.rerank.recipe import Recipe
 from mmrank.rerank.renderings import Renderer, Rendering
 from mmrank.rerank.schedules import Schedule, agreement, derive_seed
@@ -38,8 +41,9 @@ class MllmReranker(Reranker):
     """A recipe with a model: reorders the first `depth` hits of each Ranking. Made by `mmrank.load_reranker`.
 
     `layouts`: one per kind of query, ``text`` for kinds not named. `seed` and the query's id decide all shuffles.
-    `deadline`: seconds for one batch of rankings; rounds not begun by then are not asked, and the record says
-    ``partial``. `strict`: raise `MllmError` for the first query that is not judged as asked, instead of a record.
+    `deadline`: seconds for one batch of rankings, from its first picture on; what is not asked by then keeps its
+    previous order behind what is, and the record says ``partial``. `strict`: raise `MllmError` for the first query that
+    is not judged as asked, instead of a record.
     """
 
     recipe: Recipe = field(hash=False)
@@ -55,7 +59,7 @@ class MllmReranker(Reranker):
     deadline: float | None = None
     strict: bool = False
     progress: Callable[[int, int], None] | None = field(default=None, repr=False, compare=False)
-    """Called with (questions answered, questions known of so far) after every round."""
+    """Called with (questions answered, questions known of so far) after every portion of a round (`Portions`)."""
 
     def __post_init__(self) -> None:
         check_depth(self.depth)
@@ -79,18 +83,20 @@ class MllmReranker(Reranker):
         return f"load_reranker({self.name!r}, depth={self.depth})"
 
     def judge(self, batch: Sequence[tuple[Query, Sequence[Hit]]]) -> list[Judgement]:
-        started = time.monotonic()
+        portions = Portions(mllm=self.mllm, deadline=self.deadline, watched=self.progress is not None)
         known = self.mllm.warning
         works = self.begun(batch)
-        while waiting := [work for work in works if work.live]:
-            if self.deadline is not None and time.monotonic() - started > self.deadline:
-                for work in waiting:
-                    work.stop(f"out of time after {self.deadline:g} s")
+        while any(work.live for work in works):
+            if portions.over:
+                for work in works:
+                    if work.live:
+                        work.stop(f"out of time after {self.deadline:g} s")
                 break
-            self._ask_batch(self._prompts(waiting))
+            self._ready(works)
+            self._ask_portion([work for work in works if work.live], portions)
             if self.progress is not None:
-                done = sum(len(work.answers) for work in works)
-                self.progress(done, done + sum(len(work.waiting) for work in works))
+                done = sum(work.answered for work in works)
+                self.progress(done, done + sum(len(work.unasked) for work in works))
         learnt = self.mllm.warning
         if learnt is not None and learnt != known:  # a server shows some of its ways only when it is asked
             for work in works:
@@ -104,12 +110,43 @@ class MllmReranker(Reranker):
         agreed = agreement(work.blocks, work.answers)
         if agreed is not None:
             work.notes.append(f"both orders agree on {agreed:.0%} of pairs")
+        if self.schedule.kind == "early_exit" and work.unneeded:
+            work.notes.append(f"{work.unneeded} of {len(work.slots)} candidates not asked: early exit")
         return work.judgement(self.name, self.recipe.aggregator)
 
-    def _ask_batch(self, asked: Sequence[tuple[Work, list[Prompt]]]) -> None:
-        """Ask a round as one batch, and hand out the answers."""
-        questions = [(work, block) for work, _ in asked for block in work.waiting]
-        prompts = [prompt for _, prompts in asked for prompt in prompts]
+    def _ready(self, works: Sequence[Work]) -> None:
+        """Make the prompts of rounds that have none yet; a query that cannot be asked in this way is given up, with the
+        reason."""
+        for work in works:
+            if not work.live or work.prompts:
+                continue
+            try:
+                prompts = [self.prompt(work, block) for block in work.waiting]
+                for prompt in prompts:
+                    check_prompt(self.mllm, prompt)
+            except (UsageError, MllmError) as error:
+                work.give_up(str(error))
+            else:
+                work.prompts = prompts
+
+    def _ask_portion(self, waiting: Sequence[Work], portions: Portions) -> None:
+        """Ask as much of what waits as `portions` allows, query by query; of all queries alike when time is short."""
+        queue = [(work, place) for work in waiting for place in range(len(work.taken), len(work.waiting))]
+        if self.deadline is not None:
+            queue.sort(key=lambda one: one[1])
+        size = portions.size([work.prompts[place] for work, place in queue])
+        counts = Counter(id(work) for work, _ in queue[:size])
+        asked = [(work, counts[id(work)]) for work in waiting if counts[id(work)]]
+        started = time.monotonic()
+        self._ask_batch(asked)
+        portions.took(sum(count for _, count in asked), time.monotonic() - started)
+
+    def _ask_batch(self, asked: Sequence[tuple[Work, int]]) -> None:
+        """Ask so many of each query's waiting questions, all as one batch, and hand out the answers."""
+        if not asked:
+            return
+        questions = [(work, block) for work, count in asked for block in work.unasked[:count]]
+        prompts = [prompt for work, count in asked for prompt in work.prompts[len(work.taken) :][:count]]
         try:
             answers = self.ask.ask(self.mllm, prompts, [block.seed for _, block in questions])
         except RecipeError as error:
@@ -131,22 +168,8 @@ class MllmReranker(Reranker):
             told = zip(questions, answers, strict=True)
             self.mllm.note([(a.call, _parsed(work.query, block, a)) for (work, block), a in told if a.call])
         given = iter(answers)
-        for work, _ in asked:
-            work.receive([next(given) for _ in work.waiting])
-
-    def _prompts(self, waiting: Sequence[Work]) -> list[tuple[Work, list[Prompt]]]:
-        """The prompts of each query's round; a query that cannot be asked in this way is given up, with the reason."""
-        made: list[tuple[Work, list[Prompt]]] = []
-        for work in waiting:
-            try:
-                prompts = [self.prompt(work, block) for block in work.waiting]
-                for prompt in prompts:
-                    check_prompt(self.mllm, prompt)
-            except (UsageError, MllmError) as error:
-                work.give_up(str(error))
-            else:
-                made.append((work, prompts))
-        return made
+        for work, count in asked:
+            work.receive([next(given) for _ in range(count)])
 
     def prompt(self, work: Work, block: Block) -> Prompt:
         """The prompt that shows a block of a query's slots."""
@@ -200,13 +223,22 @@ class MllmReranker(Reranker):
         if not work.slots:
             work.give_up("none of the candidates can be shown")
             return
-        scores = [work.hits[position].score for position in work.slots]
+        scores = self._earlier_scores(work)
         try:
             check_block(self.recipe, self.ask, self.mllm, self.form, self.schedule.largest(len(work.slots)))
             work.begin(self.schedule.plan(len(work.slots), derive_seed(self.seed, work.query.id), scores))
         except (UsageError, MllmError) as error:
             # More candidates than one prompt can hold, scores that cannot be pruned by, a server that is gone.
             work.give_up(str(error))
+
+    def _earlier_scores(self, work: Work) -> list[float]:
+        """What earlier stages gave the slots. A cascade compares them with this judge's own: what the stage right
+        before this one did not score then counts as its worst, for scores of other stages say nothing beside its own.
+        """
+        hits = [work.hits[position] for position in work.slots]
+        if getattr(self.schedule, "margin", None) is None:
+            return [hit.score for hit in hits]
+        return [hit.score if hit.stage == hits[0].stage else -math.inf for hit in hits]
 
     def with_depth(self, depth: int | None) -> MllmReranker:
         """The same judge looking at another number of hits."""

@@ -41,6 +41,7 @@ def load_reranker(
     replay: str | Path | None = None,
     seed: int = 0,
     deadline: float | None = None,
+    deadline_ms: float | None = None,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -59,9 +60,13 @@ def load_reranker(
         transcript: a JSONL file to which every call is written: messages, answer, how it was read, cost.
         replay: a transcript to answer from, without any model.
         seed: of all shuffles and samples, together with the query's id.
-        deadline: seconds for one batch; rounds not begun by then are not asked and the record says ``partial``.
+        deadline: seconds for one batch of rankings. What is scored by then comes first, the rest keeps its previous
+            order behind, and the record says ``partial``. A question that is not likely to be answered in time is not
+            asked; one under way is waited for.
+        deadline_ms: the same in milliseconds; give one of the two.
         strict: raise for a query that is not judged as asked, instead of keeping its order with a record.
-        progress: called with (questions answered, questions known of so far).
+        progress: called with (questions answered, questions known of so far) after every round, and within long ones
+            where the backend says how much it takes at a time.
         **options: settings of the recipe's parts (``window=8``) or whole parts (``schedule="blocks"``); see
             `mmrank.rerank.recipe.with_options`.
 
@@ -80,7 +85,7 @@ def load_reranker(
     _parts(recipe)  # a wrong form or setting is said before gigabytes are loaded
     depth = recipe.depth if depth is None else depth
     check_depth(depth)
-    check_deadline(deadline)
+    deadline = seconds_of(deadline, deadline_ms)
     machine = {"device": device, "precision": precision, "threads": threads}
     mllm = _model(spec, wanted if at else "", model, replay, machine)
     row = find_form(form) if form is not None else form_for(mllm.spec)
@@ -202,10 +207,20 @@ def make_schedule(recipe: Recipe) -> Schedule:
         raise RecipeError(f"Recipe {recipe.name!r}: {error}") from None
 
 
-def check_deadline(deadline: float | None) -> None:
-    """Raise `UsageError` for a deadline that is no number of seconds."""
-    if deadline is not None and (isinstance(deadline, bool) or not isinstance(deadline, int | float) or deadline <= 0):
-        raise UsageError(f"deadline is {deadline!r}; it must be a number of seconds above 0, or None for no limit.")
+def seconds_of(deadline: float | None, deadline_ms: float | None) -> float | None:
+    """The one deadline in seconds. Raises `UsageError` for one that is no number above 0, and for two.
+
+    >>> seconds_of(None, 250)
+    0.25
+    """
+    for name, value, unit in (("deadline", deadline, "seconds"), ("deadline_ms", deadline_ms, "milliseconds")):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+            raise UsageError(f"{name} is {value!r}; it must be a number of {unit} above 0, or None for no limit.")
+    if deadline is not None and deadline_ms is not None:
+        raise UsageError(
+            f"deadline={deadline:g} (seconds) and deadline_ms={deadline_ms:g} (milliseconds) both came; give one."
+        )
+    return deadline if deadline_ms is None else deadline_ms / 1000
 
 
 def _parts(recipe: Recipe) -> tuple[Ask, Schedule, RenderSettings]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mmrank.errors import MediaError
-from mmrank.mllm.prompt import Part
+from mmrank.mllm.prompt import Part, Prompt
 from mmrank.rerank.aggregators import aggregate_blocks, blend
 from mmrank.rerank.base import Judgement
 from mmrank.rerank.parts import Answer, Block, Plan, Round
@@ -26,7 +26,8 @@ class Work:
 
     `slots`: for each slot the position of the hit it shows. `shown`: the rendering of a hit by its position.
     `faults`: what went wrong before any call, by hit: these hits are not shown and stay behind. `order`: of all slots,
-    when the plan gave one. `late`, `broken`: why it was cut short, or cannot go on.
+    when the plan gave one. `late`, `broken`: why it was cut short, or cannot go on. `prompts`: of the round that waits,
+    once they are made; `taken`: the answers to its first questions, where it is asked in portions.
     """
 
     query: Query
@@ -38,6 +39,8 @@ class Work:
     notes: list[str] = field(default_factory=list)
     plan: Plan | None = None
     waiting: Round = ()
+    prompts: Sequence[Prompt] = ()
+    taken: list[Answer] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     order: Sequence[int] | None = None
@@ -62,15 +65,44 @@ class Work:
         self._advance(None)
 
     def receive(self, answers: Sequence[Answer]) -> None:
-        """Take the answers of the round that was waiting; the next one waits then, or the plan is at its end."""
-        self.blocks += self.waiting
-        self.answers += answers
-        self._advance(answers)
+        """Take answers to the next questions of the round that is waiting. When it has them all, the next round waits,
+        or the plan is at its end."""
+        self.taken += answers
+        if len(self.taken) < len(self.waiting):
+            return
+        whole = self._close_round()
+        self._advance(whole)
+
+    def _close_round(self) -> list[Answer]:
+        """Keep what was asked and answered of the round; its answers."""
+        taken, self.taken = self.taken, []
+        self.blocks += self.waiting[: len(taken)]
+        self.answers += taken
+        self.waiting, self.prompts = (), ()
+        return taken
+
+    @property
+    def unasked(self) -> Round:
+        """The blocks of the waiting round that have no answer yet."""
+        return self.waiting[len(self.taken) :]
+
+    @property
+    def unneeded(self) -> int:
+        """Slots that a plan which ran to its end asked nothing about."""
+        if self.plan is not None or self.late or self.broken:
+            return 0
+        return len(self.slots) - len({slot for block in self.blocks for slot in block.slots})
+
+    @property
+    def answered(self) -> int:
+        """Questions that were answered so far."""
+        return len(self.answers) + len(self.taken)
 
     def stop(self, why: str) -> None:
-        """Out of time: the plan says what it knows so far."""
+        """Out of time: the plan says what it knows so far. Answers to a part of a round count where an aggregator makes
+        the order."""
+        self._close_round()
         self.late = f"{why}; {len(self.answers)} questions had been answered"
-        self.waiting = ()
         plan, self.plan = self.plan, None
         if plan is None:
             return
@@ -85,7 +117,8 @@ class Work:
     def give_up(self, why: str) -> None:
         """The judge cannot go on with this query."""
         self.broken = why
-        self.waiting, self.plan = (), None
+        self._close_round()
+        self.plan = None
 
     def _advance(self, answers: Sequence[Answer] | None) -> None:
         if self.plan is None:

@@ -67,7 +67,7 @@ def test_a_composed_query_takes_a_form(run, toy_index: Path, photo: Path) -> Non
     assert "nonsense" in result.stderr
 
 
-def test_the_reference_can_be_left_out(run: Run, toy_index: Path, photo: Path) -> None:
+def test_the_reference_can_be_left_out(run, toy_index: Path, photo: Path) -> None:
     asked = ("search", toy_index, "--image", photo, "--kind", "image", "--json")
     with_it = [hit["uri"] for hit in found(run(*asked))]
     without = [hit["uri"] for hit in found(run(*asked, "--exclude-reference"))]

@@ -309,17 +309,17 @@ def slow(recipe: str) -> Slow:
     return Slow(says=knowing(recipe, WORTH).says, capabilities=ALL)
 
 
-@pytest.mark.parametrize("both", [False, True])
-def test_out_of_time_a_window_carries_what_it_had(texts: Make, both: bool) -> None:
+@pytest.mark.parametrize(("both", "seconds"), [(False, 0.1), (True, 0.44)])
+def test_out_of_time_a_window_carries_what_it_had(texts: Make, both: bool, seconds: float) -> None:
     """Windows of 4 with stride 2 over 8: the first orders the last four, and the others keep their places."""
     before = texts(8)
-    judge = load_reranker("rankgpt", model=slow("rankgpt"), window=4, stride=2, both_orders=both, deadline=0.1)
+    judge = load_reranker("rankgpt", model=slow("rankgpt"), window=4, stride=2, both_orders=both, deadline=seconds)
     (after,) = judge.process([before])
     last = sorted(before.ids[4:], key=lambda i: -WORTH[int(i[1:])])
     assert list(after.ids) == [*before.ids[:4], *last]
     (record,) = after.records
     assert record.status == "partial"
-    assert record.error == f"out of time after 0.1 s; {1 + both} questions had been answered"
+    assert record.error == f"out of time after {seconds:g} s; {1 + both} questions had been answered"
     assert record.calls == 1 + both
     assert [hit.stage for hit in after.hits] == ["first"] * 4 + ["rankgpt@scripted"] * 4
 
@@ -336,12 +336,109 @@ def test_out_of_time_a_sort_answers_with_its_order_so_far(texts: Make, method: s
 
 
 def test_out_of_time_early_exit_keeps_what_it_scored(texts: Make) -> None:
-    judge = load_reranker("yes_no", model=slow("yes_no"), schedule="early_exit", k=3, patience=9, deadline=0.1)
+    judge = load_reranker("yes_no", model=slow("yes_no"), schedule="early_exit", k=3, patience=9, deadline=0.4)
     before = texts(8)
     (after,) = judge.process([before])
-    best = sorted(before.ids[:3], key=lambda i: -WORTH[int(i[1:])])
-    assert list(after.ids) == [*best, *before.ids[3:]]
+    done = after.cost.model_calls
+    assert 0 < done < 8
+    best = sorted(before.ids[:done], key=lambda i: -WORTH[int(i[1:])])
+    assert list(after.ids) == [*best, *before.ids[done:]]
     assert after.outcome == "partial"
+    assert after.records[0].note is None  # those that were not asked would have been
+
+
+class Paced(Scripted):
+    """A yes/no model that takes as long for each question, and notes how many it was asked at a time."""
+
+    batch_tokens: int | None = None
+    each = 0.02
+
+    def __init__(self) -> None:
+        super().__init__(says=knowing("yes_no", WORTH).says, capabilities=ALL)
+        self.sizes: list[int] = []
+
+    def choice_logprobs(self, prompts: Sequence[Prompt], choices: Sequence[Sequence[str]]) -> list[Choices | Failure]:
+        self.sizes.append(len(prompts))
+        time.sleep(self.each * len(prompts))
+        return super().choice_logprobs(prompts, choices)
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        return 100
+
+
+def test_a_deadline_holds_inside_one_long_round(texts: Make) -> None:
+    """Twelve questions of 0.02 s are one round of a pointwise schedule."""
+    model, before = Paced(), texts(12)
+    started = time.monotonic()
+    (after,) = load_reranker("yes_no", model=model, deadline_ms=120).process([before])
+    assert time.monotonic() - started < 12 * model.each
+    done = after.cost.model_calls
+    assert 0 < done == sum(model.sizes) < 12
+    best = sorted(before.ids[:done], key=lambda i: -WORTH[int(i[1:])])
+    assert list(after.ids) == [*best, *before.ids[done:]]
+    assert after.outcome == "partial"
+    assert after.records[0].error == f"out of time after 0.12 s; {done} questions had been answered"
+    assert [hit.stage for hit in after.hits] == ["yes_no@scripted"] * done + ["first"] * (12 - done)
+
+
+def test_short_of_time_all_queries_get_their_first_answers(texts: Make) -> None:
+    model = Paced()
+    rankings = [texts(12, Query(text="q", id=f"q{i}")) for i in range(2)]
+    after = load_reranker("yes_no", model=model, deadline=0.15).process(rankings)
+    counts = [ranking.cost.model_calls for ranking in after]
+    assert max(counts) - min(counts) <= 1
+    assert min(counts) > 0
+    assert max(counts) < 12
+
+
+def test_a_deadline_with_time_to_spare_changes_nothing(texts: Make) -> None:
+    model = Paced()
+    model.each = 0.0
+    whole = load_reranker("yes_no", model=model).process([texts(12)])
+    portions = load_reranker("yes_no", model=model, deadline=60).process([texts(12)])
+    assert model.sizes[0] == 12
+    assert sum(model.sizes[1:]) == 12
+    assert [(h.id, h.score) for h in portions[0]] == [(h.id, h.score) for h in whole[0]]
+    assert portions[0].records[0].status == "ok"
+
+
+def test_progress_is_told_within_a_round_in_whole_batches(texts: Make) -> None:
+    """Batches of five prompts of 100 tokens; the second word comes after two of them, for the first was quick."""
+    told: list[tuple[int, int]] = []
+    model = Paced()
+    model.each = 0.0
+    model.batch_tokens = 500
+    load_reranker("yes_no", model=model, progress=lambda *now: told.append(now)).process([texts(12)])
+    assert model.sizes == [5, 7]
+    assert told == [(5, 12), (12, 12)]
+
+
+def test_without_a_deadline_or_a_watcher_a_round_is_one_batch(texts: Make) -> None:
+    model = Paced()
+    model.each, model.batch_tokens = 0.0, 100
+    load_reranker("yes_no", model=model).process([texts(12)])
+    assert model.sizes == [12]
+
+
+def test_early_exit_says_how_many_it_did_not_ask(texts: Make) -> None:
+    judge = load_reranker("yes_no", model=knowing("yes_no", WORTH), schedule="early_exit", k=2, patience=1)
+    (after,) = judge.process([texts(8)])
+    asked = after.cost.model_calls
+    assert asked < 8
+    assert after.records[0].note == f"{8 - asked} of 8 candidates not asked: early exit"
+    assert after.outcome == "ok"
+
+
+def test_a_cascade_asks_only_where_the_best_could_still_change(texts: Make) -> None:
+    """The first judge's scores are the second's: with a margin of 0 the second asks for the best two alone."""
+    cheap = load_reranker("yes_no", model=knowing("yes_no", WORTH), depth=6)
+    dear = load_reranker("yes_no", model=knowing("yes_no", WORTH), schedule="early_exit", k=2, margin=0.0)
+    before = texts(8)
+    (after,) = (cheap >> dear).process([before])
+    assert after.records[1].calls == 2
+    assert after.records[1].note == "6 of 8 candidates not asked: early exit"
+    (alone,) = cheap.process([before])
+    assert after.ids == alone.ids
 
 
 def test_out_of_time_before_the_first_question(texts: Make) -> None:

@@ -45,6 +45,9 @@ def test_it_is_public() -> None:
         ("yes_no@x/y", {"form": "nothing"}, "no form 'nothing'"),
         ("yes_no@x/y", {"depth": 0}, "depth is 0"),
         ("yes_no@x/y", {"deadline": 0}, "deadline is 0"),
+        ("yes_no@x/y", {"deadline": float("nan")}, "deadline is nan"),
+        ("yes_no@x/y", {"deadline_ms": "soon"}, "deadline_ms is 'soon'; it must be a number of milliseconds"),
+        ("yes_no@x/y", {"deadline": 1, "deadline_ms": 1000}, "deadline=1 .seconds. and deadline_ms=1000"),
         ("yes_no@x/y", {"windw": 3}, "no setting 'windw'"),
         ("rankgpt@x/y", {"stride": 12}, "windows must overlap"),
         ("rankgpt@x/y", {"max_tokens": "many"}, "max_tokens='many'"),
@@ -300,3 +303,9 @@ def test_a_real_model_scores_a_batch_as_single(tiny: Any, pictures: Make, texts:
 def test_spec_and_folder(tiny_folder: Path) -> None:
     judge = load_reranker(f"yes_no@{tiny_folder}", device="cpu", threads=1, depth=3)
     assert judge.name == f"yes_no@{tiny_folder}"
+
+
+def test_a_deadline_in_milliseconds_is_one_in_seconds() -> None:
+    assert load_reranker("yes_no", model=model(), deadline_ms=1500).deadline == 1.5
+    assert load_reranker("yes_no", model=model(), deadline=1.5).deadline == 1.5
+    assert load_reranker("yes_no", model=model()).deadline is None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from mmrank.types import Cost
 
 if TYPE_CHECKING:
     import torch
+
+log = logging.getLogger(__name__)
 
 OPENERS = 4
 """Pictures opened at once: enough to keep a disk busy, few enough to hold little memory."""
@@ -80,7 +83,10 @@ class LocalMLLM:
         self._pad_id = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._ends[0]
         tower = VisionTower.of(model, processor)
         self._tower = tower if isinstance(tower, VisionTower) else None
-        self._features = FeatureCache(feature_memory, self._folder(feature_cache))
+        folder = None
+        if feature_cache is not None and self._tower is not None:
+            folder = FeatureFolder(feature_cache, self._tower.fingerprint())
+        self._features = FeatureCache(feature_memory, folder)
         self._encoder = self._new_encoder(self._features)
         no_prefix = why_no_prefix(model, self._tower, sees=sees)
         self._prefixes = (
@@ -90,6 +96,8 @@ class LocalMLLM:
         )
         self.unshared = _unshared(tower if sees and isinstance(tower, str) else None, no_prefix)
         """What this model computes anew for every prompt, and why; None when it shares all that can be shared."""
+        if self.unshared is not None:
+            log.info("%s: %s", spec, self.unshared)
         self._choice_tokens = ChoiceTokens(self._tokenizer)
         self._budget = Budget(batch_tokens or default_batch_tokens(model))
         self._context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
@@ -194,13 +202,6 @@ class LocalMLLM:
 
         nothing_kept = self._new_calls(self._new_encoder(None))
         return nothing_kept.run([prompt], step, budget=self._budget, room=tokens)[0]
-
-    def _folder(self, feature_cache: str | Path | None) -> Callable[[], FeatureFolder] | None:
-        """How to open the folder of this model's features, which takes a hash of the tower's weights."""
-        tower = self._tower
-        if feature_cache is None or tower is None:
-            return None
-        return lambda: FeatureFolder(feature_cache, tower.fingerprint())
 
     def _new_encoder(self, features: FeatureCache | None) -> Encoder:
         return Encoder(self._drafter, pad_id=self._pad_id, openers=OPENERS, tower=self._tower, features=features)

@@ -66,11 +66,14 @@ class FeatureFolder:
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError) as error:
-            return self._distrusted(path, first_line(error))
+            self._distrusted(path, first_line(error))
+            return None
         if said.get("fingerprint") != self.fingerprint or said.get("key") != _ascii(key):
-            return self._distrusted(path, "it is of another picture or model than its name says")
+            self._distrusted(path, "it is of another picture or model than its name says")
+            return None
         if said.get("crc32") != _checksum(levels):
-            return self._distrusted(path, "its checksum is wrong")
+            self._distrusted(path, "its checksum is wrong")
+            return None
         high, wide = (int(side) for side in said["grid"].split("x"))
         return Features(levels=levels, grid=(1, high, wide))
 

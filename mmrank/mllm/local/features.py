@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,19 +50,16 @@ def feature_key(picture: Picture) -> str:
 class FeatureCache:
     """Features by `feature_key`: in memory up to `capacity` bytes, least recently used dropped first; then in `folder`.
 
-    Kept on the CPU, whatever the model runs on. `folder` is made when it is first needed, for naming it takes a hash
-    of the tower's weights. Thread-safe.
+    Kept on the CPU, whatever the model runs on. Thread-safe.
 
     >>> FeatureCache(capacity=0).get("a1:64x32") is None
     True
     """
 
-    def __init__(self, capacity: int, folder: Callable[[], FeatureFolder] | None = None) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int, folder: FeatureFolder | None = None) -> None:
+        self.capacity, self.folder = capacity, folder
         self._kept: OrderedDict[str, Features] = OrderedDict()
         self._bytes = 0
-        self._make_folder = folder
-        self._folder: FeatureFolder | None = None
         self._lock = threading.Lock()
 
     @property
@@ -71,21 +67,13 @@ class FeatureCache:
         """What the features in memory take; never more than `capacity`."""
         return self._bytes
 
-    @property
-    def folder(self) -> FeatureFolder | None:
-        """Where features are kept between runs; None when nowhere."""
-        with self._lock:
-            if self._folder is None and self._make_folder is not None:
-                self._folder = self._make_folder()
-            return self._folder
-
     def get(self, key: str) -> Features | None:
         """The features under `key`, from memory or from the folder; None when they have to be computed."""
         with self._lock:
             if (features := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
                 return features
-        if (folder := self.folder) is None or (features := folder.get(key)) is None:
+        if self.folder is None or (features := self.folder.get(key)) is None:
             return None
         self._keep(key, features)
         return features
@@ -93,8 +81,8 @@ class FeatureCache:
     def put(self, key: str, features: Features) -> None:
         """Keep features, here and in the folder. What is larger than the whole memory is not kept in memory."""
         self._keep(key, features)
-        if (folder := self.folder) is not None:
-            folder.put(key, features)
+        if self.folder is not None:
+            self.folder.put(key, features)
 
     def _keep(self, key: str, features: Features) -> None:
         with self._lock:

@@ -13,7 +13,17 @@ from mmrank.mllm.local.checkpoint import adapter_base, fetch_folder, load_checkp
 if TYPE_CHECKING:
     from mmrank.mllm.registry import MllmSpec
 
-OPTIONS = ("adapter", "attn_implementation", "batch_tokens", "chat_template", "template_options", "trust_remote_code")
+OPTIONS = (
+    "adapter",
+    "attn_implementation",
+    "batch_tokens",
+    "chat_template",
+    "feature_cache",
+    "feature_memory",
+    "prefix_memory",
+    "template_options",
+    "trust_remote_code",
+)
 
 
 def load(

@@ -105,7 +105,7 @@ class Prefixes:
         lengths = [_cut(encoded).length for encoded in batch]
         pieces = [(0, length) for length in lengths]
         features = [one for e in batch for one in e.features[: _cut(e).pictures]]
-        kept = DynamicCache(config=self._base.config)
+        kept: Any = DynamicCache(config=self._base.config)
         self._forward(self._inputs(batch, pieces), kept, features)
         return [
             Prefix(
@@ -204,10 +204,10 @@ def _layer_class() -> Any:
     import torch
     from transformers.cache_utils import DynamicLayer
 
-    class PrefixLayer(DynamicLayer):  # type: ignore[misc]  # transformers has no types
+    class PrefixLayer(DynamicLayer):
         def __init__(self, parts: list[KeysValues], rows: torch.Tensor, longest: int) -> None:
             """`parts`: one for each prefix; `rows`: which of them each prompt of the batch begins with."""
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self._parts, self._rows, self._longest = parts, rows, longest
             self.is_initialized = True
 

@@ -101,8 +101,9 @@ class VisionTower:
         moved = [one.levels.to(device, non_blocking=True) for one in features]
         pooled = tuple(levels[0] for levels in moved)
         deeper = len(moved[0]) - 1
+        kind: Any = BaseModelOutputWithPooling
         if not deeper:
-            return {"image": BaseModelOutputWithPooling(pooler_output=pooled)}
+            return {"image": kind(pooler_output=pooled)}
         # Not exported: the output class of the family, which lies beside the model.
         kind = getattr(sys.modules[type(self._model).__module__], "BaseModelOutputWithDeepstackFeatures")  # noqa: B009
         deep = [tuple(levels[1 + level] for levels in moved) for level in range(deeper)]

@@ -214,6 +214,11 @@ class RemoteMllm:
         self._need("attention", ())
         raise RecipeError(f"{self.spec} is a server, and attention needs the weights here.")
 
+    @property
+    def concurrency(self) -> int:
+        """Requests under way at a time."""
+        return self._caller.concurrency
+
     def count_tokens(self, prompt: Prompt) -> int:
         """An estimate: a quarter of the characters, and a token for every 32 x 32 pixels."""
         return estimated_tokens(prompt)

@@ -157,17 +157,17 @@ def test_a_picture_that_cannot_be_opened_fails_alone(
 
     mllm, good = tiny("qwen3_vl"), ask("red boat", pictures=(1,))
 
-    def bad(opener: Callable[[], Image.Image]) -> Prompt:
-        shown = ImagePart(picture=Picture(key="k", width=64, height=64, open=opener))
+    def bad(opener: Callable[[], Image.Image], key: str) -> Prompt:
+        shown = ImagePart(picture=Picture(key=key, width=64, height=64, open=opener))
         return Prompt(messages=(Message(role="user", parts=(shown,)),))
 
-    sizes = bad(lambda: Image.new("RGB", (32, 64)))
-    answers = mllm.choice_logprobs([bad(gone), good, bad(broken), sizes], [YES_NO] * 4)
+    sizes = bad(lambda: Image.new("RGB", (32, 64)), "m")
+    answers = mllm.choice_logprobs([bad(gone, "g"), good, bad(broken, "k"), sizes], [YES_NO] * 4)
     assert answers[1].logprobs == pytest.approx(mllm.choice_logprobs([good], [YES_NO])[0].logprobs, abs=1e-5)
     errors = [a.error for a in answers if isinstance(a, Failure)]
     assert errors[0] == "photo.jpg is gone"
     assert errors[1] == "The picture k cannot be opened: OSError: image file is truncated"
-    assert errors[2].startswith("The picture k is 32 x 64 pixels and was announced as 64 x 64")
+    assert errors[2].startswith("The picture m is 32 x 64 pixels and was announced as 64 x 64")
 
 
 def test_too_long_is_a_failure_with_its_count(tiny: Callable[[str], LocalMLLM], ask: Callable[..., Prompt]) -> None:
@@ -302,9 +302,12 @@ def test_pictures_for_a_model_of_text_alone_are_a_failure(
 
 def test_costs_add_up(tiny: Callable[[str], LocalMLLM], many: Callable[[str], list[Prompt]]) -> None:
     prompts = many("qwen3_vl")
-    costs = [a.cost for a in tiny("qwen3_vl").choice_logprobs(prompts, [YES_NO] * 8)]
+    shared = tiny("qwen3_vl")
+    mllm = LocalMLLM(shared.model, shared.processor, spec="fresh")
+    costs = [a.cost for a in mllm.choice_logprobs(prompts, [YES_NO] * 8)]
     assert [c.model_calls for c in costs] == [1] * 8
-    assert [c.images_encoded for c in costs] == [len(p.pictures) for p in prompts]
+    assert [c.images_encoded + c.cache_hits for c in costs] == [len(p.pictures) for p in prompts]
+    assert sum(c.images_encoded for c in costs) == len({picture.key for p in prompts for picture in p.pictures})
     assert all(c.seconds > 0 and c.tokens_out == 0 for c in costs)
 
 

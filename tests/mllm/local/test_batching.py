@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -80,3 +81,33 @@ def test_errors_raised_on_purpose_pass() -> None:
 
     with pytest.raises(RecipeError):
         run_batches([1], Budget(1), run)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.sampled_from([None, None, "a", "b", "c"])), max_size=20),
+    st.integers(1, 200),
+)
+def test_groups_lie_together_and_never_beside_prompts_without(sizes: list[tuple[int, str | None]], budget: int) -> None:
+    found = [size for size, _ in sizes]
+    groups = [group for _, group in sizes]
+    batches = pack(found, budget, groups)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
+    for batch in batches:
+        assert len({groups[i] is None for i in batch}) == 1
+        assert len(batch) == 1 or max(found[i] for i in batch) * len(batch) <= budget
+    order = [groups[i] for batch in batches for i in batch if groups[i] is not None]
+    changes = sum(a != b for a, b in pairwise(order))
+    assert changes == max(0, len(set(order)) - 1)
+
+
+def test_the_next_batch_is_told_before_the_present_one_runs() -> None:
+    told: list[str] = []
+
+    def run(batch: Sequence[int]) -> list[int]:
+        told.append(f"run {list(batch)}")
+        if len(batch) > 1:
+            raise ValueError("split me")
+        return list(batch)
+
+    assert run_batches([10, 10, 9], Budget(20), run, ahead=lambda b: told.append(f"next {list(b)}")) == [0, 1, 2]
+    assert told == ["next [2]", "run [0, 1]", "next [1]", "run [0]", "next [2]", "run [1]", "run [2]"]

@@ -102,15 +102,49 @@ def test_pruning_needs_first_stage_scores() -> None:
             next(schedule.plan(3, 0, scores=first))
 
 
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(-3, 3)), max_size=30), st.integers(1, 6), st.integers(1, 4))
+def test_within_the_margin_the_best_k_are_those_of_asking_all(both: list[tuple[int, int]], k: int, batch: int) -> None:
+    """A dear judge that nowhere exceeds the cheap one by more than 3 keeps its own best k, whatever is left out."""
+    cheap = [float(c) for c, _ in both]
+    dear = [float(c + d) for c, d in both]
+    played = scored(EarlyExit(k=k, batch=batch, margin=3.0), list(dear), cheap)
+    got = sorted((dear[b.slots[0]] for b in played.blocks), reverse=True)[:k]
+    assert got == sorted(dear, reverse=True)[:k]
+
+
+def test_a_margin_leaves_out_what_could_not_enter() -> None:
+    played = scored(EarlyExit(k=2, margin=1.0), [5, 5, 9, 9, 9, 9], [6, 6, 4, 4.5, 3, -math.inf])
+    assert [b.slots[0] for b in played.blocks] == [0, 1, 3]
+    assert len(scored(EarlyExit(k=1, margin=9.0, patience=2), [5, 1, 1, 9], [5, 4, 3, 2]).blocks) == 3
+
+
+def test_what_the_cheap_judge_did_not_score_fills_the_best_k_only() -> None:
+    played = scored(EarlyExit(k=3, margin=99.0), [1, 2, 3, 4], [1, 1, -math.inf, -math.inf])
+    assert [b.slots[0] for b in played.blocks] == [0, 1, 2]
+
+
+def test_a_margin_needs_scores_to_compare_with() -> None:
+    for first in (None, [1.0, 0.5], [1.0, math.nan, 0.0]):
+        with pytest.raises(UsageError, match="margin compares with"):
+            next(EarlyExit(k=1, margin=1.0).plan(3, 0, scores=first))
+
+
+def test_patience_is_three_where_nothing_is_said() -> None:
+    scores: list[float | None] = [5, 1, 1, 1, 1, 1]
+    assert len(scored(EarlyExit(k=1), scores).blocks) == len(scored(EarlyExit(k=1, patience=3), scores).blocks) == 4
+
+
 def test_estimates() -> None:
     schedule = EarlyExit(k=10, patience=3)
+    assert EarlyExit(margin=1.0).calls(50) == 50
     assert 13 <= schedule.calls(50) <= schedule.worst(50) == 50
     assert schedule.calls(5) == 5
     assert schedule.calls(0) == 0
 
 
 @pytest.mark.parametrize(
-    "settings", [{"k": 0}, {"patience": 0}, {"batch": 0}, {"alpha": -0.1}, {"alpha": math.nan}, {"alpha": "a"}]
+    "settings",
+    [{"k": 0}, {"patience": 0}, {"batch": 0}, {"alpha": -0.1}, {"alpha": math.nan}, {"alpha": "a"}, {"margin": -1}],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="'early_exit'.*give"):
