@@ -175,8 +175,8 @@ def print_judged(results: Sequence[Judged], number: int) -> None:
         )
     console.print(table)
     console.print(
-        f"{MODEL} learned to say yes or no about pictures, and to name the best of a list by its letter. It hardly\n"
-        "saw pages, whole orders and numbered sheets, and there it does harm: measure a judge before you use it.",
+        f"{MODEL} learned to say yes or no about pictures and clips, and to put lists of them in order. It hardly\n"
+        "saw pages and numbered sheets, and there it does harm: measure a judge before you use it.",
         style="dim",
         markup=False,
         soft_wrap=True,

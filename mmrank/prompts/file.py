@@ -71,9 +71,9 @@ class PromptFile(_Strict):
 
     `layout`: the layout it is written for; "query" shows no candidates and asks about the query alone. `source`: where
     the words come from. `exact`: they are a checkpoint's own form, on which it was trained, and must not be improved.
-    `system`, `user`: the two messages; `candidate`: what
-    stands for each candidate where a list has ``{candidates}``, with the slots `label`, `item` and `score` (of the
-    previous stage). `answer_prefix`: how the answer begins; the model goes on from there. `query`: see
+    `system`, `user`: the two messages; `candidate`: what stands for each candidate where a list has ``{candidates}``,
+    with the slots `label`, `item`, `score` (of the previous stage) and `query` (for a checkpoint that reads it again
+    with each candidate). `answer_prefix`: how the answer begins; the model goes on from there. `query`: see
     `QueryTemplates`; `kinds`: the kinds of query it can be used for. `instruction`: the task, when neither the query
     nor the recipe gives one. `quote`: "tags" puts every text of a query or candidate between ``<text>`` and
     ``</text>``; "none" only breaks control tokens (for exact forms). `labels`, `order`: how a list names its
@@ -102,9 +102,10 @@ class PromptFile(_Strict):
         words = WORD_SLOTS - BLOCK_SLOTS if self.layout == "query" else WORD_SLOTS
         check_slots(self.system or "", "system", allowed=words)
         needed = _USER_SLOTS[self.layout]
-        check_slots(self.user, "user", allowed=words | set(needed), needed=needed)
+        check_slots(self.user, "user", allowed=words | set(needed), needed=needed, repeated=("query",))
         if self.layout == "list":
-            check_slots(self.candidate, "candidate", allowed={"label", "item", "score"}, needed=("label", "item"))
+            inside = {"label", "item", "score", "query"}
+            check_slots(self.candidate, "candidate", allowed=inside, needed=("label", "item"), repeated=("label",))
         elif self.candidate:
             raise RecipeError(f"candidate is for layout list; this file is for layout {self.layout}.")
         if ("instruction" in self.slots) != bool(self.instruction):

@@ -46,15 +46,22 @@ def slot_names(template: str) -> tuple[str, ...]:
     return tuple(name for _, name in split_slots(template) if name is not None)
 
 
-def check_slots(template: str, where: str, *, allowed: Iterable[str], needed: Iterable[str] = ()) -> None:
-    """Raises `RecipeError` when a slot is not in `allowed`, or one of `needed` is missing or stands there twice."""
+def check_slots(
+    template: str, where: str, *, allowed: Iterable[str], needed: Iterable[str] = (), repeated: Iterable[str] = ()
+) -> None:
+    """Raises `RecipeError` when a slot is not in `allowed`, or one of `needed` is missing or stands there twice.
+
+    Those of `repeated` may stand there more than once.
+    """
     names = slot_names(template)
     for name in names:
         if name not in set(allowed):
             raise RecipeError(f"{where} has the slot {{{name}}}; allowed there: {_listed(allowed)}.")
     for name in needed:
-        if names.count(name) != 1:
-            raise RecipeError(f"{where} must have the slot {{{name}}} once; it has it {names.count(name)} times.")
+        count, often = names.count(name), name in set(repeated)
+        if count < 1 or (count > 1 and not often):
+            wanted = "at least once" if often else "once"
+            raise RecipeError(f"{where} must have the slot {{{name}}} {wanted}; it has it {count} times.")
 
 
 def _listed(names: Iterable[str]) -> str:

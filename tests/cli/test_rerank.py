@@ -36,6 +36,19 @@ def test_files_of_every_kind_are_put_in_order(run, tiny_judge: Path, files: list
     assert (answer["outcome"], answer["records"][0]["error"]) == ("ok", None)
 
 
+def test_features_of_pictures_are_kept_for_the_next_command(
+    run, tiny_judge: Path, files: list[Path], tmp_path: Path
+) -> None:
+    given = ("a dog", *files[:2], "--with", f"yes_no@{tiny_judge}", *SETTINGS, "--json")
+    kept = ("--set", f"feature_cache={tmp_path / 'kept'}")
+    fresh, first, second = (json.loads(run("rerank", *given, *more).stdout) for more in ((), kept, kept))
+    costs = [(one["cost"]["images_encoded"], one["cost"]["cache_hits"]) for one in (fresh, first, second)]
+    assert costs == [(2, 0), (2, 0), (0, 2)]
+    scores = [[hit["score"] for hit in one["hits"]] for one in (fresh, first, second)]
+    assert scores[1] == pytest.approx(scores[0], abs=1e-4)
+    assert scores[2] == pytest.approx(scores[0], abs=1e-4)
+
+
 def test_a_table_with_what_was_not_judged(run, tiny_judge: Path, files: list[Path]) -> None:
     result = run("rerank", "a dog", *files, "--with", f"yes_no@{tiny_judge}", *SETTINGS, "--depth", 2)
     assert result.exit_code == 0, result.stderr
@@ -61,7 +74,7 @@ def test_a_reference_video(run, tiny_judge: Path, files: list[Path]) -> None:
     assert result.exit_code == 0, result.stderr
     answer = json.loads(result.stdout)
     assert (answer["query"]["video"], answer["outcome"]) == (str(clip), "ok")
-    assert answer["cost"]["images_encoded"] == 3  # the clip's sheet beside each, and the photo
+    assert answer["cost"]["images_encoded"] == 2  # the clip's sheet, which stands in both prompts, and the photo
 
 
 def test_a_dry_run_says_what_it_would_take(run, tiny_judge: Path, files: list[Path]) -> None:

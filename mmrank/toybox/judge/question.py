@@ -44,7 +44,7 @@ def understood(reader: Reader, flow: Flow) -> Question | None:
     Raises:
         RefusedError: it holds something, but no query, candidates or form of answer that can be told.
     """
-    things = reader.things(flow)
+    things = _said_once(flow, reader.things(flow))
     if not things and not flow.pictures:
         return None
     form = format_asked(flow.text)
@@ -70,6 +70,19 @@ def understood(reader: Reader, flow: Flow) -> Question | None:
         asked = _outside(things, found)
     answers = right_answers(reader.known, asked)
     return Question(form, labels, tuple(relevance(reader.known, answers, key) for key in keys), flow.prefix)
+
+
+def _said_once(flow: Flow, things: Sequence[Thing]) -> list[Thing]:
+    """The things without a query's repetitions behind its candidates, where a form has them."""
+    starts = [match.end() for match in _SIDE.finditer(flow.text) if match["query"]]
+    runs = [
+        [thing for thing in things if start <= thing.start < end] for start, end in pairwise([*starts, len(flow.text)])
+    ]
+    told = [[(thing.items, thing.words) for thing in run] for run in runs]
+    if len(runs) < 2 or not told[-1] or any(run[: len(told[-1])] != told[-1] for run in told):
+        return list(things)
+    before = [thing for thing in things if thing.start < starts[0]]
+    return [*before, *runs[0], *(thing for run in runs[1:] for thing in run[len(told[-1]) :])]
 
 
 def right_answers(known: Knowledge, asked: Sequence[Thing]) -> set[str]:

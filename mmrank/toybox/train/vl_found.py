@@ -3,6 +3,7 @@
 Everything here goes the ordinary way: chat template, processor, exported model.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -17,7 +18,7 @@ from mmrank.toybox.assets import toybox_clip_folder
 from mmrank.toybox.captions import caption
 from mmrank.toybox.drawing import draw
 from mmrank.toybox.edits import sample_subset
-from mmrank.toybox.grammar import Scene, place, sample_scenes
+from mmrank.toybox.grammar import Scene, place, sample_scene, sample_scenes
 from mmrank.toybox.train.clip_model import load as load_clip
 from mmrank.toybox.train.clip_score import Encoder
 from mmrank.toybox.train.vl_pictures import DRAWN_SIDES, IMAGE_SIDE
@@ -29,6 +30,9 @@ WINDOW = 10
 STEP = 5
 GALLERY_OTHERS = 200
 """Scenes of the gallery that are nobody's near-duplicates."""
+
+ORDERED = (2, 10)
+"""Fewest and most candidates of an order that is scored."""
 
 Parts = list[str | Image.Image]
 
@@ -57,9 +61,15 @@ class Judge:
     @torch.inference_mode()
     def logits(self, prompts: Sequence[Parts]) -> Tensor:
         """Log-probabilities (prompts, vocabulary) of the first token of each answer."""
+        inputs = self._inputs(prompts)
+        model: Any = self.model
+        last: Tensor = model(**inputs, logits_to_keep=1).logits[:, -1]
+        return last.float().log_softmax(-1)
+
+    def _inputs(self, prompts: Sequence[Parts]) -> Any:
         turns = [[{"role": "user", "content": [_content(part) for part in parts]}] for parts in prompts]
         processor: Any = self.processor
-        inputs = processor.apply_chat_template(
+        return processor.apply_chat_template(
             turns,
             tokenize=True,
             add_generation_prompt=True,
@@ -67,9 +77,6 @@ class Judge:
             return_tensors="pt",
             processor_kwargs={"padding": True},
         )
-        model: Any = self.model
-        last: Tensor = model(**inputs, logits_to_keep=1).logits[:, -1]
-        return last.float().log_softmax(-1)
 
     def _id(self, token: str) -> int:
         (only,) = self.processor.tokenizer.encode(token, add_special_tokens=False)
@@ -77,18 +84,33 @@ class Judge:
 
     def yes(self, query: Parts, candidates: Sequence[Parts]) -> list[float]:
         """Log-odds of yes for each candidate."""
-        told = self.logits([["Query: ", *query, "\n", *candidate, " match?"] for candidate in candidates])
+        asked: Parts = ["Query: ", *query, "\n"]
+        told = self.logits([[*asked, *candidate, "\n", *asked, "Match?"] for candidate in candidates])
         odds: list[float] = (told[:, self._id("yes")] - told[:, self._id("no")]).tolist()
         return odds
 
     def best(self, query: Parts, candidates: Sequence[Parts]) -> list[float]:
         """Log-probability of each candidate's letter."""
-        listed: Parts = ["Query: ", *query, "\n"]
+        asked: Parts = ["Query: ", *query, "\n"]
+        listed: Parts = [*asked]
         for letter, candidate in zip(LETTERS, candidates, strict=False):
-            listed += [*candidate, f" {letter}\n"]
+            listed += [f"{letter}:\n", *candidate, "\n", *asked, f"Match {letter}?\n"]
         told = self.logits([[*listed, "Best:"]])[0]
         letters: list[float] = told[[self._id(letter) for letter in LETTERS[: len(candidates)]]].tolist()
         return letters
+
+    @torch.inference_mode()
+    def order(self, query: Parts, candidates: Sequence[Parts]) -> str:
+        """What is written after `Order:`."""
+        asked: Parts = ["Query: ", *query, "\n"]
+        listed: Parts = [*asked]
+        for number, candidate in enumerate(candidates, start=1):
+            listed += [f"{number}:\n", *candidate, "\n", *asked, f"Match {number}?\n"]
+        model: Any = self.model
+        inputs = self._inputs([[*listed, "Order:"]])
+        written = model.generate(**inputs, max_new_tokens=6 * len(candidates), do_sample=False)
+        answer: str = self.processor.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], True)
+        return answer
 
     def windows(self, query: Parts, candidates: Sequence[Parts]) -> list[int]:
         """The order of the candidates after windows of ten from the end to the beginning, five further each time."""
@@ -101,6 +123,18 @@ class Judge:
             if start == 0:
                 return order
             start = max(0, start - STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderScore:
+    """How many answers after `Order:` (0-1) name every candidate once, and how many begin with the right one."""
+
+    queries: int
+    whole: float
+    first: float
+
+    def __str__(self) -> str:
+        return f"orders ({self.queries}): every candidate once {self.whole:.3f}, the right one first {self.first:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +189,13 @@ def new_gallery(count: int, rng: Random) -> Gallery:
     return Gallery(tuple(scenes), tuple(picture(scene, rng) for scene in scenes), tuple(texts), tuple(edits))
 
 
-def found_scores(model: Qwen3VLForConditionalGeneration, processor: Qwen3VLProcessor, count: int) -> list[FoundScore]:
+def found_scores(judge: Judge, count: int) -> list[FoundScore]:
     """Scores over `count` held-out queries of each sort.
 
     "text, contents" asks for the right objects and ground, "text, exact" for the right arrangement as well.
     """
     gallery = new_gallery(count, Random(f"toybox-vl/found/{SEED}"))
-    judge, (clip, preprocess) = Judge(model, processor), load_clip(toybox_clip_folder())
+    clip, preprocess = load_clip(toybox_clip_folder())
     encoder = Encoder(clip, preprocess)
     with torch.inference_mode():
         vectors = encoder.pictures(gallery.pictures)
@@ -176,6 +210,23 @@ def found_scores(model: Qwen3VLForConditionalGeneration, processor: Qwen3VLProce
                 firsts.append((one.answer, *_firsts(judge, one.query, found, gallery)))
         scores += _counted(sort, firsts, gallery)
     return scores
+
+
+def order_score(judge: Judge, count: int) -> OrderScore:
+    """Captions of held-out scenes over `ORDERED` candidates: near-duplicates, and then others."""
+    rng = Random(f"toybox-vl/orders/{SEED}")
+    whole = first = 0
+    for _ in range(count):
+        subset = sample_subset(rng, "heldout")
+        others = [scene for scene in subset.members if scene.meaning != subset.target.meaning]
+        others += [sample_scene(rng, "heldout") for _ in range(4)]
+        scenes = [subset.target, *others[: rng.randint(ORDERED[0], ORDERED[1]) - 1]]
+        rng.shuffle(scenes)
+        written = judge.order([caption(subset.target, rng)], [[picture(scene, rng)] for scene in scenes])
+        named = [int(number) for number in re.findall(r"\[(\d+)\]", written)]
+        whole += sorted(named) == list(range(1, len(scenes) + 1))
+        first += named[:1] == [1 + scenes.index(subset.target)]
+    return OrderScore(count, whole / count, first / count)
 
 
 def _firsts(judge: Judge, query: Parts, found: list[int], gallery: Gallery) -> tuple[int, int, int]:

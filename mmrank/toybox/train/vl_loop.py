@@ -15,9 +15,11 @@ from mmrank.toybox.train.vl_batches import Batch, Mix, batches
 from mmrank.toybox.train.vl_learner import Learner, total
 from mmrank.toybox.train.vl_model import TEXT_CONFIG, VISION_CONFIG
 from mmrank.toybox.train.vl_score import judge_scores
-from mmrank.toybox.train.vl_wiring import wire
 
 CHECKPOINT = "checkpoint.pt"
+
+WATCHED = ("objects", "ground", "relation", "swapped", "composed", "mixed", "clips")
+"""Sorts of questions that are scored now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,6 @@ class Phase:
         pace, end: the rate as a multiple of the plan's at the first and the last step, going straight between them.
         warm_up: the rate rises from nothing over so many steps.
         sight: the rate of the vision tower as a multiple of that.
-        wire: before its first step, some heads are set to look for the word of what a cell shows (`vl_wiring`).
     """
 
     steps: int
@@ -39,30 +40,29 @@ class Phase:
     end: float = 1.0
     warm_up: int = 0
     sight: float = 1.0
-    wire: bool = False
 
 
 PICTURES = Mix(tokens=0, pictures=64)
-SCENES = Mix(captions=0.4, text=1.5, composed=0.6, listed=0.6)
+MOST_FORMS = Mix(composed=1.0, captions=0.1, clips=0.3, documents=0.2, listed=0.4, ordered=0.15, sheets=0.25)
+MORE = replace(MOST_FORMS, text=0.7, composed=1.2, captions=0.08, documents=0.15, listed=0.45, sheets=0.1)
+LISTS = replace(MORE, listed=0.5, ordered=0.2)
+LAST = replace(MORE, text=0.8, clips=0.7, documents=0.3, listed=0.45, ordered=0.25)
 
 PHASES = (
-    Phase(1200, PICTURES, pace=1.5, end=1.5, warm_up=100),
-    Phase(700, Mix(captions=0.8, text=1.2, composed=0.6), warm_up=100),
-    Phase(500, SCENES),
-    Phase(700, PICTURES),
-    Phase(830, SCENES),
-    Phase(1400, replace(PICTURES, clips=0.1), end=0.15),
-    Phase(570, replace(SCENES, captions=0.25), pace=0.8, end=0.6, warm_up=30, sight=0.3, wire=True),
-    Phase(530, replace(SCENES, captions=0.25), pace=0.9, end=0.65, sight=0.3),
-    Phase(
-        440,
-        Mix(captions=0.2, text=1.6, composed=0.7, order=0.25, listed=0.6, clips=0.15, documents=0.03),
-        pace=0.65,
-        end=0.0,
-        sight=0.3,
-    ),
+    Phase(1300, PICTURES, pace=1.5, end=1.5, warm_up=100),
+    Phase(1900, replace(PICTURES, clips=0.1), pace=1.2, end=0.1),
+    Phase(600, Mix(composed=0.35, captions=0.1), pace=0.9, end=0.9, warm_up=50, sight=0.3),
+    Phase(321, Mix(composed=0.0, captions=0.05), pace=0.9, end=0.9, sight=0.3),
+    Phase(500, Mix(composed=0.8, captions=0.05, clips=0.2, listed=0.3), pace=0.9, end=0.9, sight=0.3),
+    Phase(79, MOST_FORMS, pace=0.9, end=0.9, sight=0.3),
+    Phase(229, replace(MOST_FORMS, captions=0.08, documents=0.15, sheets=0.15), pace=0.9, end=0.9, sight=0.3),
+    Phase(150, MORE, pace=0.9, end=0.9, sight=0.3),
+    Phase(121, MORE, pace=0.9, end=0.67, sight=0.3),
+    Phase(110, LISTS, pace=0.7, end=0.7, sight=0.3),
+    Phase(250, LISTS, pace=0.7, end=0.0, sight=0.3),
+    Phase(1250, LAST, pace=0.7, end=0.0, warm_up=30, sight=0.3),
 )
-"""Pictures alone until their cells are told, and prompts about scenes, by turns; last prompts of all sorts."""
+"""Pictures alone until their cells are told, then questions: pairs about scenes first, at last all sorts and forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Plan:
     weight_decay: float = 0.05
     seed: int = 0
     half: bool = True
-    log_every: int = 25
-    score_every: int = 400
-    score_questions: int = 30
+    log_every: int = 20
+    score_every: int = 200
+    score_questions: int = 20
     save_seconds: float = 180.0
 
     @property
@@ -150,9 +150,7 @@ class VlTrainer:
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One optimiser step; returns the losses by name."""
-        first, phase = self.plan.phase_at(self.step)
-        if phase.wire and self.step == first:
-            wire(self.learner, self.plan.seed)
+        _, phase = self.plan.phase_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate_at(self.step) * (phase.sight if group["sees"] else 1.0)
         self.learner.train()
@@ -187,7 +185,7 @@ def train(plan: Plan, folder: Path, say: Callable[[str], None]) -> VlTrainer:
                 sums.clear()
             if trainer.step % plan.score_every == 0 and plan.mix_at(trainer.step - 1).tokens:
                 trainer.learner.eval()
-                say("; ".join(str(score) for score in judge_scores(trainer.learner, plan.score_questions)))
+                say("; ".join(str(score) for score in judge_scores(trainer.learner, plan.score_questions, WATCHED)))
             if time.monotonic() - saved > plan.save_seconds:
                 trainer.save(folder)
                 saved = time.monotonic()

@@ -48,7 +48,7 @@ CHAT_TEMPLATE = """\
 TEXT_CONFIG: dict[str, Any] = {
     "hidden_size": 192,
     "intermediate_size": 448,
-    "num_hidden_layers": 6,
+    "num_hidden_layers": 8,
     "num_attention_heads": 6,
     "num_key_value_heads": 6,
     "head_dim": 32,

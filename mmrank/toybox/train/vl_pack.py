@@ -30,8 +30,9 @@ class Segment:
         tokens: token ids, a picture as a run of placeholder tokens.
         pictures: (first placeholder, picture number, grid height, grid width in visual tokens) of each picture.
         targets: what is to be learned in it.
-        matches: (position, facts): where a candidate has been read, and what about it fits the query.
-        cells: (first placeholder, facts (cells, n)): what of each visual token of a candidate fits the query.
+        matches: (position, numbers): where a candidate has been read, what about it fits the query, and its label.
+        cells: (first position, marks (positions, n)): what is to be known at words and cells (`vl_marks.Mark`).
+        copies: (position, other position): where an answer's label is given, and where what it names was judged.
     """
 
     parent: int | None
@@ -40,6 +41,7 @@ class Segment:
     targets: list[Target] = field(default_factory=list)
     matches: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     cells: list[tuple[int, npt.NDArray[np.int64]]] = field(default_factory=list)
+    copies: list[tuple[int, int]] = field(default_factory=list)
 
     def positions(self, start: int) -> tuple[npt.NDArray[np.int64], int]:
         """M-RoPE positions (3, tokens) from `start` on, and the position that follows them.
@@ -75,8 +77,9 @@ class Packed:
         mask: (rows, length, length) whether a token sees another.
         pictures: picture numbers in the order in which their placeholders stand, row by row.
         targets: (n, 4) row, column, token, task; `weights` (n,) beside them.
-        matches: (m, 2 + facts) row, column and the facts.
-        cells: (k, 2 + facts) row, column and the facts of visual tokens.
+        matches: (m, 2 + facts) row, column and the numbers.
+        cells: (k, 2 + marks) row, column and the marks of words and cells.
+        copies: (c, 3) row, column and the column to copy from.
     """
 
     ids: npt.NDArray[np.int64]
@@ -87,6 +90,7 @@ class Packed:
     weights: npt.NDArray[np.float32]
     matches: npt.NDArray[np.int64]
     cells: npt.NDArray[np.int64]
+    copies: npt.NDArray[np.int64]
 
 
 def tree_length(tree: Tree) -> int:
@@ -121,6 +125,7 @@ def pack(trees: Sequence[Tree], length: int, pad: int, facts: int, cell_facts: i
     targets: list[tuple[int, int, int, int]] = []
     weights: list[float] = []
     matches: list[tuple[int, ...]] = []
+    copies: list[tuple[int, int, int]] = []
     cells = [np.zeros((0, 2 + cell_facts), np.int64)]
     for number, row in enumerate(rows):
         owner = np.full(longest, -1)
@@ -141,6 +146,7 @@ def pack(trees: Sequence[Tree], length: int, pad: int, facts: int, cell_facts: i
                 targets += [(number, column + goal.at, goal.token, goal.task) for goal in segment.targets]
                 weights += [goal.weight for goal in segment.targets]
                 matches += [(number, column + at, *fits) for at, fits in segment.matches]
+                copies += [(number, column + at, column + source) for at, source in segment.copies]
                 for first, known in segment.cells:
                     spot = np.arange(column + first, column + first + len(known))
                     cells.append(np.column_stack((np.full(len(known), number), spot, known)))
@@ -159,4 +165,5 @@ def pack(trees: Sequence[Tree], length: int, pad: int, facts: int, cell_facts: i
         np.array(weights, np.float32),
         np.array(matches, np.int64).reshape(-1, 2 + facts),
         np.concatenate(cells),
+        np.array(copies, np.int64).reshape(-1, 3),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mmrank.media.sheet import s_grid
+from mmrank.media.sheet import numbered_sheet, s_grid
 from mmrank.toybox.clips import Clip, clip_frame, clip_scene
 from mmrank.toybox.drawing import draw
 from mmrank.toybox.grammar import GROUNDS, Scene
@@ -136,6 +136,19 @@ def clip_picture(clip: Clip) -> Picture:
 
 def _two_by_two(parts: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
     return np.concatenate([np.concatenate(parts[:2], axis=1), np.concatenate(parts[2:], axis=1)])
+
+
+def sheet_picture(scenes: Sequence[Scene], columns: int = 3) -> Picture:
+    """Scenes in numbered cells on one sheet, as many in a row as there are columns."""
+    drawn = numbered_sheet([draw(scene, IMAGE_SIDE) for scene in scenes], columns=columns, cell=IMAGE_SIDE)
+    cells = IMAGE_SIDE // CELL
+    words = np.zeros((drawn.height // CELL, drawn.width // CELL, len(WORDS)), np.float32)
+    roles, grounds = (np.full(words.shape[:2], NEVER, np.int64) for _ in range(2))
+    for index, scene in enumerate(scenes):
+        down, across = (cells * each for each in divmod(index, columns))
+        here = slice(down, down + cells), slice(across, across + cells)
+        words[here], roles[here], grounds[here] = labels(scene, cells, roles=True)
+    return Picture(np.asarray(drawn), words.reshape(-1, len(WORDS)), roles.reshape(-1), grounds.reshape(-1))
 
 
 def plain_picture(image: Image.Image) -> Picture:

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from random import Random
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from mmrank.toybox.captions import caption
 from mmrank.toybox.clips import clip_captions, sample_clip
-from mmrank.toybox.edits import near_miss, sample_subset
+from mmrank.toybox.edits import Change, near_miss, sample_subset
 from mmrank.toybox.grammar import GROUNDS, Relation, Scene, place, sample_scene
 from mmrank.toybox.train.vl_batches import collect
-from mmrank.toybox.train.vl_forms import TASKS, Candidate, Facts, Part, ids, list_tree, pair_tree
+from mmrank.toybox.train.vl_documents import note_question, page_question_about
+from mmrank.toybox.train.vl_forms import TASKS, Candidate, Part, ids, list_tree, pair_tree
 from mmrank.toybox.train.vl_learner import Learner
 from mmrank.toybox.train.vl_pack import Target, Tree
 from mmrank.toybox.train.vl_tasks import Album, clip_near_misses
@@ -23,16 +26,15 @@ SEED = 4021
 AT_ONCE = 10
 """Questions packed into one pass."""
 
-RIGHT: Facts = (1, 1, 1)
-WRONG: Facts = (0, 0, -1)
+RIGHT, WRONG = (1, 1, 1), (0, 0, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query, the pictures to choose from, and the place of the right one among them."""
+    """A query, the things to choose from, and the place of the right one among them."""
 
     query: list[Part]
-    candidates: list[int]
+    candidates: list[Sequence[Part]]
     answer: int
 
 
@@ -54,8 +56,7 @@ def _question(album: Album, text: list[Part], scenes: Sequence[Scene]) -> Questi
     """The first scene is the right one; all are put in random order."""
     order = list(range(len(scenes)))
     album.rng.shuffle(order)
-    numbers = [album.add_scene(scenes[index]) for index in order]
-    return Question(text, numbers, order.index(0))
+    return Question(text, [[album.part(album.add_scene(scenes[index]))] for index in order], order.index(0))
 
 
 def object_question(album: Album) -> Question:
@@ -98,10 +99,13 @@ def swapped_question(album: Album) -> Question:
     return _question(album, [f" {caption(scene, album.rng)}"], [scene, wrong])
 
 
-def composed_question(album: Album) -> Question:
+def composed_question(album: Album, change: Change | None = None) -> Question:
     """An edit whose target is held out, among the near-duplicates of its set, the reference among them."""
-    subset = sample_subset(album.rng, "heldout")
-    made = subset.edits[0]
+    while True:
+        subset = sample_subset(album.rng, "heldout")
+        made = subset.edits[0]
+        if change in (None, made.change):
+            break
     wrong = [scene for scene in subset.members if scene.meaning != made.target.meaning]
     reference = album.add_scene(made.reference)
     return _question(album, [" ", album.part(reference), f" {made.text}"], [made.target, *wrong])
@@ -120,8 +124,26 @@ def clip_question(album: Album) -> Question:
     clips = clip_near_misses(sample_clip(album.rng, "heldout"), album.rng, None, 5)
     order = list(range(len(clips)))
     album.rng.shuffle(order)
-    numbers = [album.add_clip(clips[index]) for index in order]
-    return Question([f" {album.rng.choice(clip_captions(clips[0]))}"], numbers, order.index(0))
+    shown: list[Sequence[Part]] = [[album.part(album.add_clip(clips[index]))] for index in order]
+    return Question([f" {album.rng.choice(clip_captions(clips[0]))}"], shown, order.index(0))
+
+
+def note_choice(album: Album) -> Question:
+    """A note among 1 to 3 others about the same objects or near-duplicates of them."""
+    return _chosen(*note_question(album, _near(album)))
+
+
+def page_choice(album: Album) -> Question:
+    """A page among 1 to 3 others about near-duplicates of its objects."""
+    return _chosen(*page_question_about(album, _near(album)))
+
+
+def _near(album: Album) -> tuple[Scene, ...]:
+    return sample_subset(album.rng, "heldout").members
+
+
+def _chosen(query: list[Part], candidates: Sequence[Candidate]) -> Question:
+    return Question(query, [each.parts for each in candidates], [each.fits for each in candidates].index(True))
 
 
 SORTS: dict[str, Callable[[Album], Question]] = {
@@ -132,14 +154,17 @@ SORTS: dict[str, Callable[[Album], Question]] = {
     "composed": composed_question,
     "mixed": mixed_question,
     "clips": clip_question,
+    "notes": note_choice,
+    "pages": page_choice,
 }
+SORTS |= {f"composed, {change}": partial(composed_question, change=change) for change in get_args(Change)}
 
 
-def _trees(album: Album, question: Question, number: int) -> list[Tree]:
+def _trees(question: Question, number: int) -> list[Tree]:
     """The question as pairs and as a list; targets carry its number where weights would stand."""
     candidates = [
-        Candidate([album.part(number)], RIGHT if index == question.answer else WRONG)
-        for index, number in enumerate(question.candidates)
+        Candidate(parts, RIGHT if index == question.answer else WRONG)
+        for index, parts in enumerate(question.candidates)
     ]
     pairs, listed = pair_tree(question.query, candidates), list_tree(question.query, candidates)
     for index, branch in enumerate(pairs[1:]):
@@ -152,9 +177,9 @@ def _trees(album: Album, question: Question, number: int) -> list[Tree]:
 @torch.inference_mode()
 def judge(learner: Learner, album: Album, questions: Sequence[Question]) -> tuple[list[list[float]], list[list[float]]]:
     """For every question the log-odds of yes of each candidate, and the log-probability of each letter."""
-    batch = collect(album, [tree for number, asked in enumerate(questions) for tree in _trees(album, asked, number)])
+    batch = collect(album, [tree for number, asked in enumerate(questions) for tree in _trees(asked, number)])
     assert batch.packed is not None
-    last, _, _ = learner.hidden(batch)
+    last = learner.hidden(batch)[0]
     rows, columns, index, task = torch.from_numpy(batch.packed.targets).unbind(1)
     logits: Tensor = learner.model.lm_head(last[rows, columns]).float().log_softmax(-1)
     yes, no = ids("yes")[0], ids("no")[0]

@@ -1,36 +1,22 @@
-"""What toybox-vl is asked in training: families of near-duplicate scenes and clips, and prompts about them."""
+"""What toybox-vl is asked in training: near-duplicate scenes and clips, and questions with candidates among them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from random import Random
-from typing import Literal, get_args
-
-import numpy as np
+from typing import get_args
 
 from mmrank.toybox.captions import caption
 from mmrank.toybox.clips import Clip, Motion, Side, clip_captions, sample_clip
 from mmrank.toybox.edits import Change, Edit, edit, possible_changes
-from mmrank.toybox.grammar import GROUNDS, Scene, Split, place, sample_scene, split_of
+from mmrank.toybox.grammar import GROUNDS, Relation, Scene, Split, place, sample_scene, split_of
 from mmrank.toybox.sprites import object_names
-from mmrank.toybox.train.vl_forms import (
-    Candidate,
-    CellFacts,
-    Facts,
-    Part,
-    caption_tree,
-    list_tree,
-    order_tree,
-    pair_tree,
-)
-from mmrank.toybox.train.vl_pack import Tree
-from mmrank.toybox.train.vl_pictures import WORDS, Picture, clip_picture, places, role_names, scene_picture
-
-Form = Literal["pair", "list", "order"]
+from mmrank.toybox.train.vl_forms import Candidate, Part
+from mmrank.toybox.train.vl_marks import clip_facts, clip_words, distance, scene_cells, scene_facts, scene_words
+from mmrank.toybox.train.vl_pictures import Picture, clip_picture, scene_picture
 
 MOST = 10
 """Candidates in the longest list."""
-
-CLEAR = 0.4
-"""A cell is judged by what fills at least this share of it."""
 
 NEAR_MISSES = 5
 """Near misses of its middle scene in a family."""
@@ -87,34 +73,6 @@ class Family:
     misses: tuple[tuple[int, Edit], ...]
 
 
-def facts(asked: Scene, shown: Scene) -> Facts:
-    """What of a scene fits what is asked: objects, ground, arrangement (judged only where the objects fit)."""
-    objects = set(asked.names) == set(shown.names)
-    arranged = (asked.relation, asked.names) == (shown.relation, shown.names)
-    return int(objects), int(asked.ground == shown.ground), int(arranged) if objects else -1
-
-
-def cell_facts(asked: Scene, shown: Scene, picture: Picture) -> CellFacts:
-    """What of each cell of a scene's picture fits what is asked; cells that show a bit of two things are not judged."""
-    wanted = dict(zip(asked.names, role_names(asked), strict=True))
-    roles = dict(zip(shown.names, role_names(shown), strict=True))
-    known = {name: (int(name in wanted), int(wanted[name] == roles[name]) if name in wanted else -1) for name in roles}
-    known[shown.ground] = (int(asked.ground == shown.ground), -1)
-    facts_of = np.array([known.get(word, (-1, -1)) for word in WORDS])
-    best = picture.words.argmax(1)
-    clear = picture.words.max(1) > CLEAR
-    objects = np.where(best < len(object_names()), best, -1)
-    return np.where(clear[:, None], np.column_stack((facts_of[best], objects)), -1)
-
-
-def distance(asked: Scene, shown: Scene) -> int:
-    """In how many things two scenes differ: objects, the ground, the arrangement."""
-    mine, other = set(asked.names), set(shown.names)
-    objects = max(len(mine - other), len(other - mine))
-    arranged = objects == 0 and (asked.relation, asked.names) != (shown.relation, shown.names)
-    return objects + (asked.ground != shown.ground) + arranged
-
-
 def shuffled(scene: Scene, rng: Random) -> Scene:
     """Three objects in another order, or in a column instead of a row."""
     names = list(scene.names)
@@ -153,57 +111,71 @@ def _miss(scene: Scene, rng: Random) -> Edit:
             return made
 
 
-def composed_query(family: Family, album: Album) -> tuple[list[Part], int]:
-    """A reference picture with an edit, and the number of the picture it leads to."""
-    rng = album.rng
-    if rng.random() < 0.5:
-        return [" ", album.part(family.reference), f" {family.first.text}"], family.middle
-    number, made = rng.choice(family.misses)
-    return [" ", album.part(family.middle), f" {made.text}"], number
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query, the scene it asks for, that scene's picture, and the number of its reference picture, if it has one."""
+
+    query: list[Part]
+    asked: Scene
+    answer: int
+    reference: int | None = None
 
 
-def text_query(family: Family, album: Album) -> tuple[list[Part], int]:
-    """A caption of one member of a family, and that member's number."""
+def text_question(family: Family, album: Album) -> Question:
+    """A caption of one member of a family."""
     rng = album.rng
     number = family.middle if rng.random() < 0.5 else rng.choice([number for number, _ in family.misses])
-    return [f" {caption(dict(album.scenes)[number], rng)}"], number
+    scene = dict(album.scenes)[number]
+    return Question([f" {caption(scene, rng)}"], scene, number)
 
 
-def scene_prompt(album: Album, query: list[Part], answer: int, near: set[int], form: Form) -> Tree:
-    """One query over 2 to 10 pictures: the answer, some or all of its family, and others of the album."""
+def composed_question(family: Family, album: Album) -> Question:
+    """A reference picture with an edit that leads to another member."""
+    rng = album.rng
+    if rng.random() < 0.3:
+        number, made, reference = family.middle, family.first, family.reference
+    else:
+        (number, made), reference = rng.choice(family.misses), family.middle
+    return Question([" ", album.part(reference), f" {made.text}"], dict(album.scenes)[number], number, reference)
+
+
+def rearranged(scene: Scene, rng: Random, count: int) -> list[Scene]:
+    """At most `count` other ways in which the same objects can stand on the same ground."""
+    relations: tuple[Relation, ...] = ("left of", "above")
+    ways = [(names, relation) for relation in relations for names in permutations(scene.names)]
+    ways = [way for way in ways if way != (scene.names, scene.relation)] if len(scene.names) > 1 else []
+    return [place(scene.ground, names, way, rng) for names, way in rng.sample(ways, min(count, len(ways)))]
+
+
+def scene_candidates(album: Album, asked: Question, near: Sequence[int], count: int, turned: int) -> list[Candidate]:
+    """The answer, at most `turned` rearrangements of it, the reference, others of its family and of the album."""
     rng, scenes = album.rng, dict(album.scenes)
-    asked = scenes[answer]
-    count = MOST if rng.random() < 0.5 else rng.randint(2, MOST)
-    close = [number for number in near if number != answer and scenes[number].meaning != asked.meaning]
-    others = [number for number in scenes if number not in near and scenes[number].meaning != asked.meaning]
+    numbers = [album.add_scene(scene) for scene in rearranged(asked.asked, rng, min(turned, count - 1))]
+    known = {dict(album.scenes)[number].meaning for number in numbers} | {asked.asked.meaning}
+    close = [number for number in near if scenes[number].meaning not in known]
+    others = [number for number in scenes if number not in near and scenes[number].meaning not in known]
     rng.shuffle(close)
     rng.shuffle(others)
-    chosen = [answer, *(close[: rng.randint(1, MOST - 1)] + others)[: count - 1]]
+    if asked.reference in close:
+        close.sort(key=lambda number: number != asked.reference)
+    chosen = [asked.answer, *(numbers + close[: rng.randint(2, MOST)] + others)[: count - 1]]
     rng.shuffle(chosen)
-    candidates = [
-        Candidate(
-            [album.part(number)],
-            facts(asked, scenes[number]),
-            cell_facts(asked, scenes[number], album.pictures[number]),
-        )
-        for number in chosen
-    ]
-    return prompt(form, query, candidates, [distance(asked, scenes[number]) for number in chosen])
+    return [scene_candidate(album, asked, number) for number in chosen]
 
 
-def prompt(form: Form, query: list[Part], candidates: list[Candidate], distances: list[int]) -> Tree:
-    """One query over candidates in one of the forms."""
-    if form == "pair":
-        return pair_tree(query, candidates)
-    if form == "list":
-        return list_tree(query, candidates)
-    return order_tree(query, candidates, distances)
-
-
-def caption_prompt(album: Album, number: int) -> Tree:
-    """Two captions of a scene, and its objects with their places."""
-    scene = dict(album.scenes)[number]
-    return caption_tree(album.part(number), [caption(scene, album.rng) for _ in range(2)], places(scene))
+def scene_candidate(album: Album, asked: Question, number: int) -> Candidate:
+    """A picture of the album as a candidate for a question."""
+    shown = dict(album.scenes)[number]
+    cells = None
+    if asked.reference is not None:
+        cells = scene_cells(album.pictures[asked.reference], asked.asked, shown)
+    return Candidate(
+        [album.part(number)],
+        scene_facts(asked.asked, shown),
+        scene_words(asked.asked, shown),
+        cells,
+        distance(asked.asked, shown),
+    )
 
 
 def sample_clips(album: Album) -> list[int]:
@@ -243,26 +215,19 @@ def _other_clip(clip: Clip, rng: Random) -> Clip:
     return replace(clip, mover=new)
 
 
-def clip_prompt(album: Album, near: list[int], form: Form, most: int = 6) -> Tree:
-    """One sentence over 2 to `most` clips."""
+def clip_question(album: Album, near: Sequence[int], count: int) -> tuple[list[Part], list[Candidate]]:
+    """One sentence, and at most `count` clips, one of which it tells of."""
     rng, clips = album.rng, dict(album.clips)
     answer = rng.choice(near)
     asked = clips[answer]
-    count = rng.randint(2, most)
-    close = [number for number in near if number != answer]
-    others = [number for number in clips if number not in near and _told(clips[number]) != _told(asked)]
-    rng.shuffle(close)
-    rng.shuffle(others)
-    chosen = [answer, *(close + others)[: count - 1]]
+    chosen = [answer, *rng.sample([number for number in near if number != answer], min(count, len(near)) - 1)]
     rng.shuffle(chosen)
     query: list[Part] = [f" {rng.choice(clip_captions(asked))}"]
-    known = [clip_facts(asked, clips[number]) for number in chosen]
-    candidates = [Candidate([album.part(number)], fits) for number, fits in zip(chosen, known, strict=True)]
-    return prompt(form, query, candidates, [3 - sum(max(0, fact) for fact in fits) for fits in known])
+    return query, [clip_candidate(album, asked, number) for number in chosen]
 
 
-def clip_facts(asked: Clip, shown: Clip) -> Facts:
-    """What of a clip fits what is asked: objects, ground, movement (judged only where the objects fit)."""
-    objects = set(asked.names) == set(shown.names)
-    moved = (asked.mover, asked.motion, asked.side) == (shown.mover, shown.motion, shown.side)
-    return int(objects), int(asked.ground == shown.ground), int(moved) if objects else -1
+def clip_candidate(album: Album, asked: Clip, number: int) -> Candidate:
+    """A clip of the album as a candidate."""
+    shown = dict(album.clips)[number]
+    facts = clip_facts(asked, shown)
+    return Candidate([album.part(number)], facts, clip_words(asked, shown), distance=sum(fact < 1 for fact in facts))

@@ -7,13 +7,12 @@ from PIL import Image
 
 from mmrank.toybox.grammar import split_of
 from mmrank.toybox.train.vl_batches import Mix, batches, fill, make_batch
-from mmrank.toybox.train.vl_forms import ids, vocabulary
+from mmrank.toybox.train.vl_forms import TASKS, ids, marks, vocabulary
 from mmrank.toybox.train.vl_learner import pixel_values
 from mmrank.toybox.train.vl_model import new_processor
-from mmrank.toybox.train.vl_pictures import scene_picture
-from mmrank.toybox.train.vl_tasks import Album, cell_facts, distance, facts, sample_clips, sample_family, shuffled
+from mmrank.toybox.train.vl_tasks import Album, rearranged, sample_clips, sample_family
 
-SMALL = Mix(tokens=900, captions=1, text=1, composed=1, order=1, clips=1, documents=1, sheets=1)
+SMALL = Mix(tokens=900, captions=1, text=1, composed=1, clips=1, documents=1, listed=0.3, ordered=0.3)
 
 
 def test_a_batch_follows_from_seed_and_step() -> None:
@@ -37,22 +36,40 @@ def test_batches_come_in_order_from_the_background() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_held_out_is_ever_shown(seed: int) -> None:
     album = Album(Random(seed))
-    fill(album, [], replace(SMALL, tokens=3000))
+    for _ in range(3):
+        fill(album, [], replace(SMALL, tokens=2000))
     sample_clips(album)
     assert album.scenes
     for _, shown in (*album.scenes, *album.clips):
         assert split_of(shown.ground, shown.names) == "train"
 
 
-def test_every_prompt_has_one_right_answer() -> None:
+def test_every_list_has_one_right_answer_and_names_it() -> None:
     for step in range(4):
-        packed = make_batch(0, step, Mix(tokens=1500, captions=0, text=1, composed=1, order=0)).packed
+        packed = make_batch(0, step, Mix(tokens=1500, captions=0, clips=0.3, documents=0.3, listed=1.0)).packed
         assert packed is not None
         yes = ids("yes")[0]
-        rows = [vocabulary().decode(row.tolist(), skip_special_tokens=False) for row in packed.ids]
-        queries = sum(row.count("Query:") for row in rows)
-        read_yes = ((packed.targets[:, 3] == 4) & (packed.targets[:, 2] == yes)).sum()
-        assert read_yes == queries
+        of_task = {name: packed.targets[packed.targets[:, 3] == number] for number, name in enumerate(TASKS)}
+        letters = [row for row in of_task["list"] if row[2] != ids("<|im_end|>")[0]]
+        fitting = [row for row in of_task["read"] if row[2] == yes]
+        assert len(letters) == len(fitting)
+        for (row, _, letter, _), (same, column, _, _) in zip(letters, fitting, strict=True):
+            assert row == same
+            text = vocabulary().decode(packed.ids[row, : column + 1].tolist(), skip_special_tokens=False)
+            assert text.endswith(f"Match {vocabulary().decode([letter])}?")
+
+
+def test_marks_lie_on_names_and_on_the_cells_of_references() -> None:
+    packed = make_batch(0, 1, Mix(tokens=1500, captions=0, composed=1, text=0)).packed
+    assert packed is not None
+    rows, columns, wanted, shown, fits, back, count = packed.cells.T
+    on_cells = packed.ids[rows, columns] == marks()[1]
+    assert on_cells.any()
+    assert (~on_cells).any()
+    judged = fits >= 0
+    assert ((wanted == shown) == (fits == 1))[judged].all()
+    assert (packed.ids[rows, columns - back] == marks()[1]).all()  # where the candidate begins
+    assert set(count) == {16}
 
 
 def test_patches_are_the_processors() -> None:
@@ -73,23 +90,12 @@ def _unpatched(rows: np.ndarray, side: int) -> np.ndarray:
     return cut.transpose(0, 2, 5, 1, 3, 6, 4).reshape(side, side, 3)
 
 
-def test_what_fits_is_told_part_by_part() -> None:
+def test_rearranged_scenes_have_the_same_things_in_other_places() -> None:
     album = Album(Random(6))
-    scene = next(scene for scene in _scenes(album) if len(scene.objects) == 3)
-    other = replace(scene, ground="red" if scene.ground != "red" else "blue")
-    turned = shuffled(scene, album.rng)
-    assert facts(scene, scene) == (1, 1, 1)
-    assert facts(scene, other) == (1, 0, 1)
-    assert facts(scene, turned) == (1, 1, 0)
-    assert [distance(scene, shown) for shown in (scene, other, turned)] == [0, 1, 1]
-    picture = scene_picture(turned, album.rng)
-    cells = cell_facts(scene, turned, picture)
-    assert cells.shape == (16, 3)
-    assert set(cells[:, 0].tolist()) == {1}
-    assert 0 in cells[:, 1]
-
-
-def _scenes(album: Album) -> list:
     for _ in range(6):
         sample_family(album)
-    return [scene for _, scene in album.scenes]
+    for _, scene in album.scenes:
+        others = rearranged(scene, album.rng, 3)
+        assert len(others) == (0 if len(scene.objects) == 1 else 3)
+        assert {other.contents for other in others} <= {scene.contents}
+        assert len({scene.meaning, *(other.meaning for other in others)}) == len(others) + 1

@@ -8,20 +8,22 @@ import pytest
 import torch
 from PIL import Image
 
-from mmrank.toybox.train.vl_batches import collect
-from mmrank.toybox.train.vl_forms import vocabulary
+from mmrank.toybox.captions import caption
+from mmrank.toybox.train.vl_batches import ROW, collect
+from mmrank.toybox.train.vl_documents import note_question, page_question_about
+from mmrank.toybox.train.vl_forms import caption_tree, list_tree, order_tree, pair_tree, sheet_tree, vocabulary
 from mmrank.toybox.train.vl_learner import Learner
 from mmrank.toybox.train.vl_model import new_processor
 from mmrank.toybox.train.vl_pack import Segment, Tree, fill_rows, pack, tree_length
+from mmrank.toybox.train.vl_pictures import places, sheet_picture
 from mmrank.toybox.train.vl_tasks import (
     Album,
-    caption_prompt,
-    clip_prompt,
-    composed_query,
+    clip_question,
+    composed_question,
     sample_clips,
     sample_family,
-    scene_prompt,
-    text_query,
+    scene_candidates,
+    text_question,
 )
 
 
@@ -29,14 +31,18 @@ from mmrank.toybox.train.vl_tasks import (
 def prompts() -> tuple[Album, list[Tree]]:
     album = Album(Random(3))
     family = sample_family(album)
-    near = set(range(7))
-    query, answer = composed_query(family, album)
-    asked, wanted = text_query(family, album)
+    near = list(range(7))
+    edited, asked = composed_question(family, album), text_question(family, album)
+    scenes = [scene for _, scene in album.scenes[:5]]
+    sheet = album.part(album.add(sheet_picture(scenes)))
     trees = [
-        scene_prompt(album, query, answer, near, "pair"),
-        scene_prompt(album, asked, wanted, near, "order"),
-        caption_prompt(album, 0),
-        clip_prompt(album, sample_clips(album), "pair", 3),
+        pair_tree(edited.query, scene_candidates(album, edited, near, 3, 2)),
+        order_tree(asked.query, scene_candidates(album, asked, near, 4, 2)),
+        list_tree(*note_question(album, scenes)),
+        pair_tree(*page_question_about(album, scenes)),
+        caption_tree(album.part(0), [caption(scenes[0], album.rng)], places(scenes[0])),
+        pair_tree(*clip_question(album, sample_clips(album), 3)),
+        sheet_tree(asked.query, sheet, [1, 0, 2, 2, 1]),
     ]
     return album, trees
 
@@ -65,7 +71,7 @@ def test_packed_equals_plain(prompts) -> None:
     with torch.inference_mode():
         packed = learner.model.lm_head(learner.hidden(batch)[0])
     worst, column = 0.0, dict.fromkeys(range(len(batch.packed.ids)), 0)
-    for row, members in enumerate(fill_rows(trees, max(288, *map(tree_length, trees)))):
+    for row, members in enumerate(fill_rows(trees, max(ROW, *map(tree_length, trees)))):
         for tree in members:
             for number, tokens, pictures in paths(tree):
                 text = re.sub(
