@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mmrank.duplicates import distinct as distinct
     from mmrank.embed.base import Embedder as Embedder
     from mmrank.embed.registry import load_embedder as load_embedder
     from mmrank.errors import EmbedderError as EmbedderError
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from mmrank.fusion import Fuse as Fuse
     from mmrank.fusion import fuse as fuse
     from mmrank.fusion import merge as merge
+    from mmrank.group import group_by as group_by
     from mmrank.index.index import Index as Index
     from mmrank.kinship import kin_groups as kin_groups
+    from mmrank.media.remote import allow_remote as allow_remote
     from mmrank.media.scan import scan as scan
     from mmrank.mllm.registry import load_mllm as load_mllm
     from mmrank.pipeline import Cutoff as Cutoff
@@ -83,13 +86,16 @@ _HOME = {
     "Run": "run",
     "Stage": "pipeline",
     "UsageError": "errors",
+    "allow_remote": "media.remote",
     "clip_rerank": "rerank.vectors",
+    "distinct": "duplicates",
     "e2rank": "rerank.vectors",
     "evaluate": "evaluation.evaluate",
     "f4its": "rerank.vectors",
     "f4its_list": "rerank.vectors",
     "fuse": "fusion",
     "fuse_runs": "run_fusion",
+    "group_by": "group",
     "kin_groups": "kinship",
     "late_interaction": "rerank.vectors",
     "load_dataset": "evaluation.datasets.registry",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["text", "image", "page", "video"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-MetaValue: TypeAlias = str | int | float | bool | date | datetime | tuple[str, ...] | None
-"""What metadata can hold. None means unknown."""
+MetaValue: TypeAlias = str | int | float | bool | date | datetime | tuple[str, ...] | tuple[float, float] | None
+"""What metadata can hold; a pair of numbers is a place, (latitude, longitude) in degrees. None means unknown."""
 
 ImageSource: TypeAlias = "str | Path | bytes | Image"
 """A picture that is not opened yet (path or bytes) or already is (PIL)."""
@@ -153,10 +153,23 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """A hit that stands behind a better one of its group, out of the Ranking (`mmrank.group_by`, `mmrank.distinct`).
+
+    `by`: what the two share: "parent", a metadata column, or "distinct" for near-identical pictures. `hit.rank` is
+    where it stood before it was folded. It may have hits folded behind itself.
+    """
+
+    hit: Hit
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """An Item in a Ranking. Order is the truth; scores compare only between hits scored by the same stage.
 
-    `rank` counts from 1 and is set by the Ranking that holds the hit.
+    `rank` counts from 1 and is set by the Ranking that holds the hit. `folded`: the hits that this one stands for,
+    best first.
     """
 
     item: Item
@@ -165,6 +178,7 @@ class Hit:
     rank: int = 0
     sources: tuple[Source, ...] = ()
     trace: tuple[Trace, ...] = ()
+    folded: tuple[Folded, ...] = ()
 
     @property
     def id(self) -> str:
@@ -181,6 +195,7 @@ class Hit:
             rank=self.rank if rank is None else rank,
             sources=self.sources,
             trace=(*self.trace, old),
+            folded=self.folded,
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mmrank.errors import MmrankError, UsageError
 from mmrank.fusion import Fuse, merge
+from mmrank.group import group_by
 from mmrank.mllm.base import Generated, Limits, Sampling
 from mmrank.mllm.prompt import Prompt
 from mmrank.pipeline import Cutoff, Pipeline
@@ -183,3 +184,22 @@ def test_files_that_come_with_the_package_are_found_from_anywhere(
     assert read_pipeline("square.toml").name == "mine"
     with pytest.raises(UsageError, match="no pipeline file"):
         read_pipeline("elsewhere/square.toml")
+
+
+def test_grouping_and_near_duplicates_are_stages(tmp_path: Path) -> None:
+    found = load_pipeline(
+        written(tmp_path, '[[stage]]\ntype = "group_by"\nby = "shop"\n[[stage]]\ntype = "cutoff"\nk = 3')
+    )
+    assert found == group_by("shop") >> Cutoff(k=3)
+    search = '[[stage]]\ntype = "retriever"\nindex = "x"\n'
+    told = read_pipeline(written(tmp_path, search + 'group_by = "parent"\ndistinct = true\nparts = true')).stage[0]
+    assert told.model_dump(include={"group_by", "distinct", "parts"}) == {
+        "group_by": "parent",
+        "distinct": True,
+        "parts": True,
+    }
+    assert read_pipeline(written(tmp_path, search + "distinct = 0.95")).stage[0].model_dump()["distinct"] == 0.95
+    read_pipeline(written(tmp_path, '[[stage]]\ntype = "distinct"\nindex = "x"\nthreshold = 0.9'))
+    for wrong, said in (("parts = true", 'say group_by = "parent" too'), ("distinct = 95", "less than or equal to 1")):
+        with pytest.raises(UsageError, match=said):
+            read_pipeline(written(tmp_path, search + wrong))

@@ -17,6 +17,7 @@ from mmrank.cli.models import models
 from mmrank.cli.recipes import recipes
 from mmrank.cli.rerank import rerank
 from mmrank.cli.search import search
+from mmrank.cli.stats import stats
 from mmrank.cli.toybox import toybox
 
 _EPILOG = "Exit codes: 0 done, 1 could not do it, 2 wrong usage. Begin with: mmrank demo"
@@ -50,6 +51,7 @@ def _front(
 
 app.command(cls=ResumableCommand)(index)
 app.command(cls=Command)(search)
+app.command(cls=Command)(stats)
 app.command(cls=Command)(rerank)
 app.command("eval", cls=ResumableCommand)(evaluate)
 app.command(cls=Command)(fuse)

@@ -8,6 +8,16 @@
     kinds = ["image", "page"]
     span_seconds = 30                    # 0 keeps long videos whole
     prune = true                         # forget what is gone from the paths
+    sidecars = false                     # leave captions, data and subtitles beside files alone
+
+    [metadata]                           # types of metadata keys; others get the type of their first value
+    price = "float"
+    taken = "date"
+
+    [columns]                            # of tables: which column plays which part
+    image = "photo_path"
+    id = "sku"
+    kind = ""                            # none does: the column of that name is metadata
 """
 
 from __future__ import annotations
@@ -40,8 +50,13 @@ class IndexConfig(BaseModel):
     device: str | None = None
     precision: str | None = None
     threads: Annotated[int | None, Field(ge=1)] = None
+    columns: Annotated[dict[str, str], Field(description="role -> column of tables")] = {}
+    sidecars: bool = True
+    file_metadata: bool = True
     prune: bool = False
+    verify: bool = False
     strict: bool = False
+    metadata: Annotated[dict[str, str], Field(description="types of metadata keys")] = {}
 
 
 def read_config(path: Path) -> IndexConfig:

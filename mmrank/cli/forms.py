@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmrank.cli.hits import name_and_place, query_json, ranking_json, score_text
+from mmrank.cli.hits import query_json, ranking_json, score_text
 from mmrank.cli.output import shorten_end, shorten_middle
+from mmrank.cli.places import name_and_place
 from mmrank.errors import UsageError
 from mmrank.types import Query, Ranking
 

@@ -1,18 +1,16 @@
-"""A hit as people read it (name, place, words) and as programs do (JSON)."""
+"""A hit as people read it, in a table, and as programs do (JSON)."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmrank.cli.folded import behind, folded_json
 from mmrank.cli.output import one_line, printable, shorten_end, shorten_middle
-from mmrank.errors import MediaError
+from mmrank.cli.places import last_part, name_and_place
 from mmrank.media.uri import printable as show_path
-from mmrank.media.uri import split_uri
-from mmrank.types import Hit, ImageSource, Item, Query, Ranking
+from mmrank.types import Hit, ImageSource, Query, Ranking
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,40 +21,6 @@ MIN_NAME = 16
 
 MIN_WORDS = 12
 """Fewer columns than this say nothing about a text: the column is left out."""
-
-
-def name_and_place(item: Item) -> tuple[str, str]:
-    """The file name of an item and where in that file it is, safe to print.
-
-    >>> name_and_place(Item(id="x", kind="page", uri="docs/report.pdf#page=3"))
-    ('report.pdf', 'page 3')
-    >>> name_and_place(Item(id="x", kind="video", uri="/a/clip.mp4#t=65,70.5"))
-    ('clip.mp4', '1:05 to 1:10.5')
-    """
-    if not item.uri:
-        return item.id, ""
-    try:
-        where = split_uri(item.uri)
-        span = where.span
-    except MediaError:  # not a local file, or a span that cannot be read: shown as it is
-        return printable(_last_part(item.uri)), ""
-    name = printable(_last_part(show_path(where.path)))
-    if where.page is not None:
-        return name, f"page {where.page}"
-    if span is not None:
-        return name, f"{_clock(span[0])} to {_clock(span[1]) if math.isfinite(span[1]) else 'the end'}"
-    if where.chunk is not None:
-        return name, f"part {where.chunk}"
-    return name, where.fragment.replace("=", " ")
-
-
-def _last_part(path: str) -> str:
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or path
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{int(minutes)}:{f'{rest:04.1f}'.removesuffix('.0')}"
 
 
 def score_text(score: float) -> str:
@@ -102,18 +66,29 @@ def hits_table(
     spent = (3 if right is not None else 0) + sum(widest.values()) + 6
     room = max(MIN_NAME, (width - spent) * 3 // 5)
     wheres = [_where(name, place, room) for name, place in places]
-    words_room = width - spent - max((where.cell_len for where in wheres), default=5) - 4
+    behinds = [_behind(hit, room) for hit in hits]
+    words_room = width - spent - max((cell.cell_len for cell in (*wheres, *behinds) if cell), default=5) - 4
     with_words = words_room >= MIN_WORDS and any(hit.item.text for hit in hits)
     if with_words:
         table.add_column("text", no_wrap=True)
-    for hit, score, where in zip(hits, scores, wheres, strict=True):
+    for hit, score, where, more in zip(hits, scores, wheres, behinds, strict=True):
         cells: list[str | Text] = [str(hit.rank), score, hit.item.kind, where]
         if right is not None:
             cells.insert(0, Text("✓", style="bold green") if hit.item.id in right else Text("·", style="dim"))
         if with_words:
             cells.append(Text(shorten_end(one_line(hit.item.text or ""), words_room), style="dim"))
         table.add_row(*cells)
+        if more is not None:
+            table.add_row(*[""] * (len(headings) - 1), more)
     return table
+
+
+def _behind(hit: Hit, room: int) -> Text | None:
+    """What is folded behind a hit, for a line below it, in at most `room` columns."""
+    from rich.text import Text
+
+    told = "; ".join(map(str, behind(hit)))
+    return Text(shorten_end(f"and {told}", room), style="dim") if told else None
 
 
 def _where(name: str, place: str, room: int) -> Text:
@@ -157,12 +132,13 @@ def _image_name(image: ImageSource) -> str:
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit with the keys the contract names, and the item's metadata, parent and sources where it has them."""
+    """A hit with the keys the contract names, and parent, metadata, sources and what is folded behind it, if any."""
     item = hit.item
     more: Mapping[str, Any] = {
         "parent": item.parent,
         "meta": dict(item.meta),
         "sources": [asdict(source) for source in hit.sources],
+        "folded": folded_json(hit),
     }
     return {
         "rank": hit.rank,
@@ -195,4 +171,4 @@ def asked(query: Query, *, quotes: bool = True) -> str:
 def _short_name(source: ImageSource) -> str:
     if isinstance(source, bytes) or hasattr(source, "tobytes"):
         return "an image"
-    return printable(_last_part(show_path(str(source))))
+    return printable(last_part(show_path(str(source))))

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from mmrank.cli.hits import name_and_place, score_text
+from mmrank.cli.folded import behind
+from mmrank.cli.hits import score_text
 from mmrank.cli.html_shown import Shown
 from mmrank.cli.output import one_line, printable, shorten_middle
+from mmrank.cli.places import name_and_place
 from mmrank.errors import MediaError
 from mmrank.media.uri import split_uri
 from mmrank.types import Hit, Item
@@ -50,6 +52,7 @@ def card(hit: Hit, shown: Shown) -> Iterator[str]:
     caption = one_line(item.text or "")
     if caption and item.kind != "text":
         yield f'<p class="text" title="{escaped(_cut(caption, QUOTE))}">{escaped(_cut(caption, CAPTION))}</p>'
+    yield from _behind(hit)
     stage = f" <span>{escaped(hit.stage)}</span>" if hit.stage else ""
     yield f'<p class="score">{score_text(hit.score)}{stage}</p>'
     yield from _history(hit)
@@ -65,6 +68,15 @@ def _picture(item: Item, picture: bytes | None, name: str, place: str) -> str:
     what = {"image": "image", "page": "document page", "video": "frame of the video"}[item.kind]
     described = ", ".join(part for part in (f"{what} {name}", place, words) if part)
     return f'<img src="{data_uri(picture)}" alt="{escaped(described)}" loading="lazy">'
+
+
+def _behind(hit: Hit) -> Iterator[str]:
+    """What is folded behind the hit, each with a link to where it is."""
+    for one in behind(hit):
+        named = ", ".join(
+            [*(_link(item, name) for item, name in one.named), *([f"{one.left:,} more"] * bool(one.left))]
+        )
+        yield f'<p class="behind">and {escaped(one.announced)}: {named}</p>'
 
 
 def _history(hit: Hit) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,12 +34,29 @@ def index(
         Path | None, typer.Option(metavar="FILE.toml", help="Read paths, to, model and more from a file.")
     ] = None,
     kind: Kinds = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=NAME",
+            help="Which column of a CSV, JSONL, Parquet or Arrow file is the id, image, video, pdf, uri, text, kind or "
+            "parent; the others are metadata. ROLE= alone: no column is. Repeatable.",
+        ),
+    ] = None,
+    no_sidecars: Annotated[
+        bool, typer.Option("--no-sidecars", help="Leave out captions, data and subtitles that lie beside files.")
+    ] = False,
+    no_file_metadata: Annotated[
+        bool, typer.Option("--no-file-metadata", help="Leave out what files say of themselves: time, camera, size.")
+    ] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Items the model sees at once.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Threads that decode ahead of the model.")
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Afterwards remove what is in the index and no longer in these paths.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every file, also those whose size and time are what they were.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a file could not be indexed.")] = False,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append a detailed log to this file.")] = None,
@@ -48,7 +66,7 @@ def index(
     threads: Threads = None,
     debug: Debug = False,
 ) -> None:
-    """Index photos, PDFs, videos and notes, to be searched by meaning.
+    """Index photos, PDFs, videos, notes, and what tables and tar shards name or hold, to be searched by meaning.
 
     Only what is new or changed is worked on. Stop it whenever you like: the same command goes on where it stopped.
     Files that cannot be read are listed, and the rest goes on.
@@ -56,6 +74,8 @@ def index(
     \b
     mmrank index ~/Pictures --to pictures.index
     mmrank index notes papers talk.mp4 --to work.index --kind text --kind page
+    mmrank index products.csv --column image=photo --column id=sku --to products.index
+    mmrank index shards/train-*.tar --to train.index
     """
     settings = _settings(
         config,
@@ -63,9 +83,13 @@ def index(
         to=to,
         model=model,
         kinds=kinds_named(kind),
+        columns=columns_named(column),
+        sidecars=False if no_sidecars else None,
+        file_metadata=False if no_file_metadata else None,
         batch_size=batch_size,
         workers=workers,
         prune=prune or None,
+        verify=verify or None,
         strict=strict or None,
         device=device,
         precision=precision,
@@ -87,6 +111,7 @@ def index(
                 "warnings": report.warnings,
                 "skipped": dict(found.skipped),
                 "removed": report.removed,
+                "moved": report.moved,
             }
         )
     else:
@@ -109,17 +134,42 @@ def build(settings: IndexConfig) -> tuple[AddReport, Scan, str]:
             kinds=settings.kinds,
             span_seconds=SPAN_SECONDS if settings.span_seconds is None else (settings.span_seconds or None),
             chunk_characters=settings.chunk_characters or CHUNK_CHARACTERS,
+            columns=settings.columns,
+            metadata=settings.file_metadata,
+            sidecars=settings.sidecars,
         )
 
     found = scanned()  # says at once when a path is not there, before a model is loaded
     embedder = _embedder(settings)
-    target = Index.create(settings.to or "", embedder)
+    target = Index.create(settings.to or "", embedder, metadata=settings.metadata)
     size = BATCH_SIZE if settings.batch_size is None else settings.batch_size
-    with BuildProgress("Indexing", scanned()) as progress:
+    elsewhere = any("://" in path for path in settings.paths)  # listing a bucket twice costs requests
+    with BuildProgress("Indexing", None if elsewhere else scanned()) as progress:
         report = target.add(
-            found, batch_size=size, workers=settings.workers, progress=progress, prune=bool(settings.prune)
+            found,
+            batch_size=size,
+            workers=settings.workers,
+            progress=progress,
+            prune=settings.prune,
+            verify=settings.verify,
         )
     return report, found, embedder.spec
+
+
+def columns_named(pairs: Sequence[str] | None) -> dict[str, str]:
+    """The ``--column ROLE=NAME`` options by role; an empty NAME means that no column plays the part.
+
+    >>> columns_named(["image=photo path", "kind="])
+    {'image': 'photo path', 'kind': ''}
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        role, equals, name = (part.strip() for part in pair.partition("="))
+        if not equals or not role:
+            raise UsageError(f"--column {pair!r} is not ROLE=NAME, such as --column image=photo_path.")
+        if found.setdefault(role, name) != name:
+            raise UsageError(f"--column {role} is given twice, as {found[role]!r} and {name!r}; a role has one column.")
+    return found
 
 
 def write_log(path: Path) -> None:
@@ -143,7 +193,9 @@ def _settings(config: Path | None, **given: Any) -> IndexConfig:
     from mmrank.cli.config import IndexConfig, read_config
 
     settings = read_config(config) if config else IndexConfig()
-    settings = settings.model_copy(update={name: value for name, value in given.items() if value})
+    if given.get("columns"):  # role by role, as the options are settings of their own
+        given["columns"] = {**settings.columns, **given["columns"]}
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value or value is False})
     if not settings.paths:
         raise UsageError("Nothing to index: give files or folders, or a --config with paths.")
     if not settings.to:
@@ -184,7 +236,8 @@ def _spec_of(address: str) -> str | None:
 
 def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:
     console = out()
-    done = f"{report.added:,} added, {report.updated:,} updated, {report.unchanged:,} unchanged"
+    moved = f" ({report.moved:,} of them moved or renamed)" if report.moved else ""
+    done = f"{report.added:,} added{moved}, {report.updated:,} updated, {report.unchanged:,} unchanged"
     if report.removed:
         done += f", {report.removed:,} removed"
     console.print(f"{done}, {len(report.failed):,} failed in {duration(report.seconds)}", markup=False, soft_wrap=True)

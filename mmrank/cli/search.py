@@ -18,7 +18,10 @@ from mmrank.cli.search_options import (
     Compose,
     Depth,
     Directory,
+    DistinctFrom,
+    DistinctOnly,
     ExcludeReference,
+    GroupByName,
     HowMany,
     Images,
     Page,
@@ -29,7 +32,8 @@ from mmrank.cli.search_options import (
     Where,
 )
 from mmrank.errors import UsageError
-from mmrank.index.options import Mode
+from mmrank.group import GroupBy
+from mmrank.index.options import Mode, SearchOptions
 from mmrank.types import Query
 
 if TYPE_CHECKING:
@@ -41,12 +45,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One question: the query, in which forms, for how many hits, with which options of `Index.search`."""
+    """One question: the query, in which forms, for how many hits, with which `SearchOptions`."""
 
     query: Query
     forms: Sequence[str | None]
     k: int
     options: dict[str, Any]
+
+    @property
+    def group_by(self) -> str | None:
+        name: str | None = self.options["group_by"]
+        return name
 
     @property
     def conditions(self) -> list[str]:
@@ -55,6 +64,8 @@ class Asked:
         return [
             *([f"only {', '.join(kinds)}"] if kinds else []),
             *([f"where {where}"] if where else []),
+            *([f"one hit per {self.group_by}"] if self.group_by else []),
+            *(["near-identical ones folded"] if self.options["distinct"] is not None else []),
             self.options["mode"],
         ]
 
@@ -80,6 +91,9 @@ def search(
     where: Where = None,
     mode: SearchMode = "vector",
     kind: Kinds = None,
+    group_by: GroupByName = None,
+    distinct: DistinctOnly = False,
+    distinct_from: DistinctFrom = None,
     compose: Compose = None,
     rerank: Rerank = None,
     depth: Depth = None,
@@ -102,11 +116,15 @@ def search(
     mmrank search photos.index "the same place at night" --image ref.jpg
     mmrank search photos.index "at night" --image ref.jpg --compose image,text,sum
     mmrank search photos.index "invoice" --kind page --where "uri LIKE '%2024%'"
+    mmrank search clips.index "a goal" --group-by parent --distinct
     mmrank search photos.index "two red boats" --rerank yes_no@Qwen/Qwen3-VL-Reranker-8B --depth 50
     """
     from mmrank.cli.forms import forms_named
 
-    options = {"where": where, "mode": mode, "kinds": kinds_named(kind)}
+    if distinct and distinct_from is not None:
+        raise UsageError("--distinct compares pictures and --distinct-from vectors alone; give one of them.")
+    options: dict[str, Any] = {"where": where, "mode": mode, "kinds": kinds_named(kind), "group_by": group_by}
+    options["distinct"] = True if distinct else distinct_from
     query = _query(text, image or (), video, excluded=exclude_reference)
     asked = Asked(query=query, forms=forms_named(compose), k=k, options=options)
     if dry_run and rerank is None:
@@ -139,9 +157,14 @@ def _answered(index: Index, asked: Asked, judge: MllmReranker | None, *, dry_run
 
     started = time.perf_counter()
     k = asked.k if judge is None else max(asked.k, judge.depth or asked.k)
+    if judge is not None and judge.depth is None:
+        judge = judge.with_depth(k)  # the parts of k groups may be many more
+    # A judge looks at parts, near-identical ones left out, and the groups are made of what it found best.
+    options = SearchOptions(**asked.options, parts=judge is not None and asked.group_by is not None)
     found = [
-        InForm(compose=form, ranking=index.search(asked.query, k=k, compose=form, **asked.options))
+        InForm(compose=form, ranking=index.searcher.search([asked.query], k, in_form, strict=True)[0])
         for form in asked.forms
+        for in_form in [replace(options, compose=form)]
     ]
     if all(one.ranking.outcome == "failed" for one in found):
         _complain(found)
@@ -151,19 +174,23 @@ def _answered(index: Index, asked: Asked, judge: MllmReranker | None, *, dry_run
     expected = announce(judge, [one.ranking for one in found], always=dry_run)
     fell_back = False
     if not dry_run:
-        found, fell_back = _judged(judge, found, asked.k)
+        found, fell_back = _judged(judge, found, asked)
     return Answered(found=found, seconds=time.perf_counter() - started, expected=expected, fell_back=fell_back)
 
 
-def _judged(judge: MllmReranker, found: Sequence[InForm], k: int) -> tuple[list[InForm], bool]:
-    """The heads in the judge's order, cut to what was asked for; and whether it could not order one of them at all."""
+def _judged(judge: MllmReranker, found: Sequence[InForm], asked: Asked) -> tuple[list[InForm], bool]:
+    """The heads in the judge's order, grouped where that is wanted, cut to what was asked for; and whether the judge
+    could not order one of them at all."""
     with err().status("Judging ..."):
         judged = judge.process([one.ranking for one in found])
     fell_back = any(
         after.records[len(one.ranking.records) :] and after.records[-1].status in ("fell_back", "failed")
         for one, after in zip(found, judged, strict=True)
     )
-    return [replace(one, ranking=r.with_hits(r.hits[:k])) for one, r in zip(found, judged, strict=True)], fell_back
+    if asked.group_by is not None:
+        judged = [GroupBy(by=asked.group_by).folded(ranking, asked.k) for ranking in judged]
+    cut = [ranking.with_hits(ranking.hits[: asked.k]) for ranking in judged]
+    return [replace(one, ranking=ranking) for one, ranking in zip(found, cut, strict=True)], fell_back
 
 
 def _complain(found: Sequence[InForm]) -> None:

@@ -30,6 +30,27 @@ Compose = Annotated[
         "caption@MODEL; weighted reads 'beach -people'. Several, with commas or repeated, stand side by side.",
     ),
 ]
+GroupByName = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="NAME",
+        help="One hit for each video or PDF (parent), or for each value of a metadata column, the rest behind it.",
+    ),
+]
+DistinctOnly = Annotated[
+    bool, typer.Option("--distinct", help="Near-identical pictures, and items of equal content, are one hit.")
+]
+DistinctFrom = Annotated[
+    float | None,
+    typer.Option(
+        "--distinct-from",
+        min=-1,
+        max=1,
+        metavar="COSINE",
+        help="Hits of one kind whose vectors are this near are one, such as 0.95.",
+    ),
+]
 Rerank = Annotated[
     str | None, typer.Option(metavar="RECIPE@MODEL", help="Let a judge order the best hits; see mmrank recipes.")
 ]

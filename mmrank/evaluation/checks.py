@@ -66,8 +66,8 @@ def _unknown(what: tuple[str, str], names: Sequence[str], known: Collection[str]
     some = _some(list(known)[:SHOWN])
     raise UsageError(
         f"{said}{_some(strange)}; its own are {some}. Each {what[0]} needs the data set's own id; check that split and "
-        "variant are those the run was made for. (An index made by `mmrank index` knows paths, not these ids: leave the "
-        "index's name to `mmrank eval`, which builds the gallery, or build it with scripts/.)"
+        "variant are those the run was made for. (An index made by `mmrank index` knows paths, not these ids: leave "
+        "the index's name to `mmrank eval`, which builds the gallery, or build it with scripts/.)"
     )
 
 

@@ -19,11 +19,13 @@ def bounded_map(
     ahead: int,
     first: int = 8,
     weigh: Callable[[T], int] = lambda _: 1,
+    glance: Callable[[T], R | None] = lambda _: None,
 ) -> Iterator[R]:
     """``map`` in an executor, in order, with at most `ahead` worth of items taken and not yet given out.
 
     The window opens from `first` by two for every result taken, so that the first results come at once although
     filling the whole window may wait for `items`. One item is always let in, however much it weighs.
+    `glance` is asked first, in this thread: what it gives is the result, and None sends the item to the executor.
     What `function` raises is raised here; work not yet begun is cancelled when the consumer stops.
 
     >>> from concurrent.futures import ThreadPoolExecutor
@@ -31,23 +33,26 @@ def bounded_map(
     ...     list(bounded_map(pool, abs, [-1, -2, -3], ahead=2))
     [1, 2, 3]
     """
-    waiting: deque[tuple[Future[R], int]] = deque()
+    waiting: deque[tuple[Future[R] | R, int]] = deque()
     held, window = 0, min(first, ahead)
     try:
         for item in items:
             weight = weigh(item)
             while waiting and held + weight > window:
-                future, done = waiting.popleft()
+                result, done = waiting.popleft()
                 held -= done
                 window = min(window + 2, ahead)
-                yield future.result()
-            waiting.append((executor.submit(function, item), weight))
+                yield result.result() if isinstance(result, Future) else result
+            seen = glance(item)
+            waiting.append((executor.submit(function, item) if seen is None else seen, weight))
             held += weight
         while waiting:
-            yield waiting.popleft()[0].result()
+            result, _ = waiting.popleft()
+            yield result.result() if isinstance(result, Future) else result
     finally:
-        for future, _ in waiting:
-            future.cancel()
+        for result, _ in waiting:
+            if isinstance(result, Future):
+                result.cancel()
 
 
 def batched(items: Iterable[T], size: int, *, first: int, weigh: Callable[[T], int] = lambda _: 1) -> Iterator[list[T]]:

@@ -10,7 +10,29 @@ from mmrank.compose import Compose, Composed, compose_queries
 from mmrank.embed.base import Embedder
 from mmrank.errors import MmrankError, UsageError
 from mmrank.index.exact import Matrix
+from mmrank.index.hybrid import sought
+from mmrank.index.options import Mode
 from mmrank.types import Cost, Query
+
+
+def askable(queries: Sequence[Query], mode: Mode, *, strict: bool) -> tuple[dict[int, Query], dict[int, MmrankError]]:
+    """The queries that can be asked, by number, and what is wrong with the others; `strict` raises that instead."""
+    asked: dict[int, Query] = {}
+    failed: dict[int, MmrankError] = {}
+    for i, query in enumerate(queries):
+        try:
+            if query.empty:
+                raise UsageError(f"Query {query.id!r} is empty; give it a text, an image or a video.")
+            check_unicode(query)
+            if mode != "vector":
+                sought(query)
+        except UsageError as error:
+            if strict:
+                raise
+            failed[i] = error
+        else:
+            asked[i] = query
+    return asked, failed
 
 
 def check_unicode(query: Query) -> None:

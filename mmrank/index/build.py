@@ -2,7 +2,7 @@
 
 ::
 
-    items -> digest (workers) -> plan -> decode and prepare (workers) -> embed -> write (one thread)
+    items -> look, digest (workers) -> plan -> decode and prepare (workers) -> embed -> write (one thread)
 
 The model runs in the calling thread; everything else goes on beside it. What is in memory is bounded by batch size
 and the lengths of queues, whatever the number of items. The row in `items` is the commit point: side tables are
@@ -25,14 +25,17 @@ from mmrank.embed.base import Embedder
 from mmrank.errors import UsageError
 from mmrank.index.ahead import batched, bounded_map
 from mmrank.index.embedding import embed_batch
+from mmrank.index.known import Known
 from mmrank.index.memory import system_allocator
 from mmrank.index.plan import Planner
 from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallback, Tally, name_of
 from mmrank.index.snapshot import EXACT_BYTES
+from mmrank.index.stamps import keep_columns
 from mmrank.index.store import Store
-from mmrank.index.work import Work, digest_item, prepare_work, weight
+from mmrank.index.work import Taken, Work, digest_item, prepare_work, recognise, weight
 from mmrank.index.writer import Writer
-from mmrank.media.uri import path_uri
+from mmrank.media.load import forget_digests
+from mmrank.media.uri import is_remote, path_uri
 from mmrank.types import Item
 
 log = logging.getLogger("mmrank.index.build")
@@ -64,14 +67,17 @@ def add(
     progress: ProgressCallback | None = None,
     thumbnails: bool = True,
     strict: bool = False,
+    verify: bool = False,
     exact_bytes: int = EXACT_BYTES,
 ) -> AddReport:
     """Put items in by id: new ones are embedded, changed ones again, the rest is left alone.
 
     Unchanged means same content (bytes, page or span, text) under the same id, and the same uri, parent and
-    metadata; when only those differ the row is written again with the vectors it has. Equal content is embedded
-    once, however many items have it. An item that fails is on the report and in the `failures` table with its
-    cause, and the rest goes on. Items are counted as they come; of several with one id the last is kept.
+    metadata; when only those differ the row is written again with the vectors it has. A local file of the size and
+    time that it had when its row was written is not opened, but taken to be the same (`mmrank.index.stamps`); with
+    `verify` it is hashed. Equal content is embedded once, however many items have it. An item that fails is on the
+    report and in the `failures` table with its cause, and the rest goes on. Items are counted as they come; of several
+    with one id the last is kept.
 
     `batch_size`: images per model call (a video counts as its frames). `workers`: decoding threads; one less
     than the CPUs by default. `progress`: called with a `Progress` at every step, from this thread. `thumbnails`:
@@ -89,18 +95,26 @@ def add(
     store.manifest.check(embedder, store.uri)
     store.keep_tokens(embedder)
     store.refresh()
+    keep_columns(store.items)
+    forget_digests()
     tally = Tally(progress, len(items) if isinstance(items, Sized) else None)
     if embedder.warning:
         tally.warn(embedder.spec, embedder.warning)
     with system_allocator(), _closing(Writer(store, tally)) as writer:
-        planner = Planner(store, tally, writer)
+        known = Known.of(store, verify=verify)
+        nothing = Known(known.schema)
+        planner = Planner(
+            store, tally, writer, known, lambda one: digest_item(Taken(one.item, one.source), embedder, nothing)
+        )
         count = workers or default_workers()
         with _workers(count, "digest") as digesting, _workers(count, "decode") as decoding:
-            works = _planned(digesting, planner, writer, embedder, items)
+            works = _planned(digesting, planner, writer, embedder, known, items)
             for batch in _prepared(decoding, works, tally, embedder, batch_size, thumbnails=thumbnails):
                 _embed(embedder, batch, tally, writer)
         for uri, why in getattr(items, "failures", ()):  # a Scan's own: files that gave no item
             writer.fail(uri, why)
+    for uri, what in getattr(items, "warnings", ()):  # of files that gave their items all the same
+        tally.warn(uri, what)
     log.info("indexing")
     tally.enter("indexing")
     from mmrank.index.upkeep import after_build
@@ -117,15 +131,21 @@ def default_workers() -> int:
     return min(max(cpus - 1, 1), MOST_WORKERS)
 
 
-def _planned(
-    pool: ThreadPoolExecutor, planner: Planner, writer: Writer, embedder: Embedder, items: Iterable[Item]
+def _planned(  # noqa: PLR0917 - what one build is made of
+    pool: ThreadPoolExecutor,
+    planner: Planner,
+    writer: Writer,
+    embedder: Embedder,
+    known: Known,
+    items: Iterable[Item],
 ) -> Iterator[Work]:
     digested = bounded_map(
         pool,
-        partial(digest_item, embedder=embedder),
-        map(_checked, items),
+        partial(digest_item, embedder=embedder, known=known),
+        _taken(items),
         ahead=LOOK_UP,
-        weigh=lambda item: weight(item, frames=1),
+        weigh=lambda taken: weight(taken.item, frames=1),
+        glance=partial(recognise, embedder=embedder, known=known),
     )
     for chunk in batched(digested, LOOK_UP, first=FIRST_LOOK_UP, weigh=lambda one: weight(one.item, frames=1)):
         yield from planner.plan(chunk)
@@ -206,6 +226,13 @@ def _check(items: Iterable[Item], batch_size: int, workers: int | None) -> None:
         raise UsageError(f"workers is {workers}; it must be at least 1, or None.")
     if isinstance(items, str | bytes | os.PathLike | Item):
         raise UsageError(f"add takes Items, and got {items!r}. For files: index.add(mmrank.scan(path)).")
+
+
+def _taken(items: Iterable[Item]) -> Iterator[Taken]:
+    """Items one by one, with the table or archive that a Scan is reading at that moment."""
+    for item in items:
+        source = getattr(items, "source", None)
+        yield Taken(_checked(item), source if source is None or is_remote(source) else path_uri(source))
 
 
 def _checked(item: Item) -> Item:

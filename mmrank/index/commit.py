@@ -21,9 +21,10 @@ FIRST_PAUSE = 0.02
 
 LONGEST_PAUSE = 1.0
 
-_CONFLICT_WORDS = ("conflict", "concurrent", "preempted")
+_CONFLICT_WORDS = ("conflict", "concurrent", "preempted", "append with different schema")
 """How Lance words a lost race. It raises plain RuntimeError, so the text is all there is to tell it by:
-"Retryable commit conflict for version 5: This Merge transaction was preempted by concurrent transaction ..."."""
+"Retryable commit conflict for version 5: This Merge transaction was preempted by concurrent transaction ...", and
+"Append with different schema: `price` should have type double but type was int64" where a column was widened."""
 
 
 class Upserted(NamedTuple):

@@ -27,6 +27,17 @@ class FailureLog:
         """True when this uri, or the file it is a part of, is known to have failed."""
         return uri in self._failing or uri.rpartition("#")[0] in self._failing
 
+    def uris(self) -> list[str]:
+        """All that are known to have failed, in order."""
+        return sorted(self._failing)
+
+    def forget(self, uris: Iterable[str]) -> None:
+        """These are no failures any more, whatever became of them."""
+        known = sorted(set(uris) & self._failing)
+        for start in range(0, len(known), DELETE_URIS):
+            delete(self._table, one_of("uri", known[start : start + DELETE_URIS]))
+        self._failing.difference_update(known)
+
     def record(self, failures: Mapping[str, str]) -> None:
         """Keep uri -> why, in place of what was known about the uri."""
         at = datetime.now(UTC)
@@ -39,7 +50,4 @@ class FailureLog:
         if not self._failing:
             return
         names = {name for uri in uris for name in (uri, uri.rpartition("#")[0])}
-        mended = sorted(names & self._failing)
-        for start in range(0, len(mended), DELETE_URIS):
-            delete(self._table, one_of("uri", mended[start : start + DELETE_URIS]))
-        self._failing.difference_update(mended)
+        self.forget(names)

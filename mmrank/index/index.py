@@ -1,38 +1,32 @@
-"""`Index`: the public face of a collection. What it does is done in the other modules of this room."""
+"""`Index`: the public face of a collection: how it is made, filled and kept; `Searchable` is how it is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mmrank.compose.choose import Compose
 from mmrank.embed.base import Embedder
 from mmrank.index import upkeep
 from mmrank.index.build import BATCH_SIZE
 from mmrank.index.build import add as add_items
-from mmrank.index.exact import Matrix
-from mmrank.index.filters import check_filter, item_columns, one_of, whole
+from mmrank.index.filters import check_filter, item_columns, whole
 from mmrank.index.measure import SAMPLE
-from mmrank.index.options import Mode, SearchOptions, kinds_of
+from mmrank.index.metadata import declare
 from mmrank.index.prune import Census, remove
 from mmrank.index.prune import prune as prune_rows
 from mmrank.index.report import AddReport, ProgressCallback
 from mmrank.index.rows import row_to_item
+from mmrank.index.searchable import Searchable
 from mmrank.index.snapshot import EXACT_BYTES
 from mmrank.index.sources import by_id
-from mmrank.index.stages import Rescorer, Retriever
+from mmrank.index.stats import failures, stats
 from mmrank.index.store import Store
-from mmrank.index.vectors import StoredVectors
-from mmrank.pipeline import as_query
-from mmrank.types import Item, Kind, Query, Ranking
-
-if TYPE_CHECKING:
-    from mmrank.rerank.vectors.late import MaxSim
+from mmrank.types import Item
 
 
-class Index(StoredVectors):
+class Index(Searchable):
     """A searchable collection of images, pages, videos and texts in one LanceDB database.
 
     Make one with `Index.create` or `Index.open`. Every call sees what other processes have written meanwhile.
@@ -44,29 +38,51 @@ class Index(StoredVectors):
     """
 
     @classmethod
-    def create(cls, uri: str | Path, embedder: str | Embedder, *, exact_bytes: int = EXACT_BYTES) -> Index:
+    def create(
+        cls,
+        uri: str | Path,
+        embedder: str | Embedder,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        exact_bytes: int = EXACT_BYTES,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Index:
         """The index at `uri` (a folder, ``s3://...``, what LanceDB opens) for this embedder; opened if it is there.
 
-        `exact_bytes`: what the matrix of an exact search may take in memory. Raises `IndexStoreError` when an
-        index of another embedder lies there.
+        `metadata`: types of metadata keys, such as ``{"price": "float", "taken": "date"}``; those of
+        `mmrank.index.declared.TYPES`, and "place". Other keys get the type of their first value. `exact_bytes`: what
+        the matrix of an exact search may take in memory. `storage_options`: for an object store, what LanceDB takes;
+        most come from the environment (docs/stores.md). Raises `IndexStoreError` when an index of another embedder
+        lies there, `UsageError` for a type that is none or another than the column's.
         """
         if isinstance(embedder, str):
             from mmrank.embed.registry import load_embedder
 
             embedder = load_embedder(embedder)
-        return cls(Store.create(str(uri), embedder), embedder, exact_bytes=exact_bytes)
+        store = Store.create(str(uri), embedder, storage_options)
+        if metadata:
+            declare(store.items, metadata)
+        return cls(store, embedder, exact_bytes=exact_bytes)
 
     @classmethod
-    def open(cls, uri: str | Path, embedder: str | Embedder | None = None, *, exact_bytes: int = EXACT_BYTES) -> Index:
+    def open(
+        cls,
+        uri: str | Path,
+        embedder: str | Embedder | None = None,
+        *,
+        exact_bytes: int = EXACT_BYTES,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Index:
         """The index at `uri`. Without `embedder` the one named in its manifest is loaded, on the first search.
 
+        `exact_bytes` and `storage_options` are those of `create`.
         Raises `IndexStoreError` when there is no index, or it was built by another embedder than the one given.
         """
         if isinstance(embedder, str):
             from mmrank.embed.registry import load_embedder
 
             embedder = load_embedder(embedder)
-        return cls(Store.open(str(uri), embedder), embedder, exact_bytes=exact_bytes)
+        return cls(Store.open(str(uri), embedder, storage_options), embedder, exact_bytes=exact_bytes)
 
     def add(
         self,
@@ -78,10 +94,12 @@ class Index(StoredVectors):
         thumbnails: bool = True,
         strict: bool = False,
         prune: bool = False,
+        verify: bool = False,
     ) -> AddReport:
         """Put Items in by id: new ones are embedded, changed ones again, the rest left alone.
 
-        Safe to kill at any moment and run again. The options are those of `mmrank.index.build.add`, and `prune`:
+        Safe to kill at any moment and run again. A file of the size and time it had is not opened; `verify` hashes
+        all (see docs/keeping_true.md). The other options are those of `mmrank.index.build.add`, and `prune`:
         afterwards remove what `items`, which must be a Scan, shows to be gone (see `mmrank.index.prune`; a strict
         build that raises removes nothing).
         """
@@ -95,119 +113,17 @@ class Index(StoredVectors):
             progress=progress,
             thumbnails=thumbnails,
             strict=strict,
+            verify=verify,
             exact_bytes=self._exact_bytes,
         )
         if census is not None:
-            pruned = prune_rows(self._store, census)
+            pruned = prune_rows(self._store, census, failing={uri for uri, _ in report.failed})
             if pruned.removed:
                 upkeep.recalibrate(self._store)
             kept = tuple(pruned.kept.items())
             report = replace(report, removed=pruned.removed, warnings=(*report.warnings, *kept))
         self._viewer.forget()
         return report
-
-    def search(
-        self,
-        query: str | Query,
-        k: int = 10,
-        *,
-        where: str | None = None,
-        mode: Mode = "vector",
-        kinds: Sequence[Kind] | None = None,
-        compose: Compose = None,
-        exact: bool | None = None,
-    ) -> Ranking:
-        """The best `k` Items for a text or a Query; all there are when `k` is larger.
-
-        Args:
-            query: a text, or a `Query` with images, video, `exclude` and `among`.
-            k: how many hits, from 1.
-            where: SQL over metadata columns, for example ``"year >= 2020 AND kind = 'image'"``.
-            mode: "vector"; "text": BM25 over captions, page texts and subtitles; "hybrid": both, fused by rank.
-            kinds: only these kinds. With several kinds in play scores are calibrated per kind.
-            compose: how a composed query is put together: a name of `mmrank.compose.FORMS` or a form object, such as
-                `mmrank.compose.Sqaf(captioner=mllm)`.
-            exact: True compares with every vector, False demands the approximate index.
-
-        Raises `UsageError` for an empty query, a wrong option or a filter that cannot be read; `MediaError` for
-        a query image that cannot.
-        """
-        options = _options(where, mode, kinds, compose, exact)
-        return self.searcher.search([as_query(query)], k, options, strict=True)[0]
-
-    def search_many(
-        self,
-        queries: Iterable[str | Query],
-        k: int = 10,
-        *,
-        where: str | None = None,
-        mode: Mode = "vector",
-        kinds: Sequence[Kind] | None = None,
-        compose: Compose = None,
-        exact: bool | None = None,
-        strict: bool = False,
-    ) -> list[Ranking]:
-        """One Ranking per query, in order, as `search` gives them, at a fraction of the time each.
-
-        A query that cannot be asked gets an empty Ranking whose Record says why; `strict` raises instead.
-        """
-        options = _options(where, mode, kinds, compose, exact)
-        return self.searcher.search([as_query(q) for q in queries], k, options, strict=strict)
-
-    def search_vectors(
-        self,
-        vectors: Matrix,
-        k: int = 10,
-        *,
-        queries: Sequence[Query] | None = None,
-        where: str | None = None,
-        kinds: Sequence[Kind] | None = None,
-        exact: bool | None = None,
-    ) -> list[Ranking]:
-        """Search with vectors of one's own, float32 (q, dimension) of unit length; no model is loaded.
-
-        `queries` name them in the Rankings and bring `exclude` and `among`; by default they are called "0", "1", ...
-        """
-        named = [Query(id=str(i)) for i in range(len(vectors))] if queries is None else list(queries)
-        return self.searcher.search_vectors(named, vectors, k, _options(where, "vector", kinds, None, exact))
-
-    def retriever(
-        self,
-        k: int = 100,
-        *,
-        where: str | None = None,
-        mode: Mode = "vector",
-        kinds: Sequence[Kind] | None = None,
-        compose: Compose = None,
-        exact: bool | None = None,
-    ) -> Retriever:
-        """A Stage that searches this index; a cut-off behind it is pushed into the search."""
-        return Retriever(index=self, k=k, options=_options(where, mode, kinds, compose, exact))
-
-    def rescorer(self, depth: int | None = None, *, compose: Compose = None) -> Rescorer:
-        """A Stage that orders the first `depth` hits of another stage by this index's vectors."""
-        return Rescorer(index=self, depth=depth, compose=compose)
-
-    def late_interaction(
-        self,
-        depth: int | None = None,
-        *,
-        k: int = 10,
-        alpha: float | None = None,
-        patience: int | None = None,
-        batch: int = 4,
-    ) -> MaxSim:
-        """A Stage that orders the first `depth` hits by exact MaxSim over the token vectors that this index keeps.
-
-        The options are those of `mmrank.late_interaction`. Raises `IndexStoreError` for an index without token vectors.
-
-            index = Index.create("indexes/reports", "colqwen2")
-            index.add(mmrank.scan("reports/"))
-            pipeline = index.retriever(k=100, kinds=["page"]) >> index.late_interaction(depth=100)
-        """
-        from mmrank.rerank.vectors.late import late_interaction
-
-        return late_interaction(self, depth=depth, k=k, alpha=alpha, patience=patience, batch=batch)
 
     def get(self, ids: Sequence[str]) -> list[Item]:
         """The Items with these ids, in their order. Raises `IndexStoreError` for unknown ids."""
@@ -217,9 +133,7 @@ class Index(StoredVectors):
 
     def thumbnail(self, item_id: str) -> bytes | None:
         """A small JPEG of an Item, or None for one that has no picture."""
-        self._store.thumbnails.checkout_latest()
-        found = self._store.thumbnails.search().where(one_of("id", [item_id])).select(["jpeg"]).limit(1).to_list()
-        return found[0]["jpeg"] if found else None
+        return self.thumbnails([item_id]).get(item_id)
 
     def delete(self, where: str) -> int:
         """Remove the Items a SQL filter lets through, with what lies in the side tables; how many there were.
@@ -247,8 +161,12 @@ class Index(StoredVectors):
         return upkeep.recall(self._store, sample)
 
     def stats(self) -> dict[str, Any]:
-        """Rows, kinds, bytes, indexes, token vectors, how it is searched: JSON values."""
-        return upkeep.stats(self._store)
+        """Rows, kinds, metadata columns, bytes, indexes, token vectors, how it is searched: JSON values."""
+        return stats(self._store)
+
+    def failures(self) -> list[dict[str, str]]:
+        """What could not be indexed and still cannot, by uri: dicts of `uri`, `why` and `at` (ISO time, UTC)."""
+        return failures(self._store)
 
     def __len__(self) -> int:
         self._store.refresh()
@@ -262,9 +180,3 @@ class Index(StoredVectors):
 
     def __hash__(self) -> int:
         return hash(self.uri)
-
-
-def _options(
-    where: str | None, mode: Mode, kinds: Sequence[Kind] | None, compose: Compose, exact: bool | None
-) -> SearchOptions:
-    return SearchOptions(where=where, mode=mode, kinds=kinds_of(kinds), compose=compose, exact=exact)

@@ -39,7 +39,8 @@ class AddReport:
     `failed`: (uri, why) of what could not be indexed, also kept in the index until it can. `warnings`: (uri, what)
     of what was indexed with something to say about it. `seconds`: the whole build, indexing included.
     `recall`: recall@10 of the approximate index against exact search, None where search is exact.
-    `removed`: rows whose files, pages or spans are gone (with ``prune=True`` only).
+    `removed`: rows whose files, pages or spans are gone (with ``prune=True`` only). `moved`: of those added, how many
+    have the content of a row whose file is not there any more: it was renamed or moved, and nothing was embedded.
     """
 
     added: int
@@ -50,6 +51,7 @@ class AddReport:
     seconds: float
     recall: float | None
     removed: int = 0
+    moved: int = 0
 
 
 class IncompleteBuildError(IndexStoreError):
@@ -73,6 +75,7 @@ class Tally:
         self.warnings: list[tuple[str, str]] = []
         self.written = Upserted(0, 0)
         self.unchanged = 0
+        self.moved = 0
         self._done = 0
         self._total = total
         self._progress = progress
@@ -91,6 +94,10 @@ class Tally:
         """So many items are in the index as they are."""
         self.unchanged += count
         self.finish(count)
+
+    def move(self) -> None:
+        """One of the items that will be added is what another was whose file is gone."""
+        self.moved += 1
 
     def fail(self, uri: str, why: str) -> None:
         self.failed.append((uri, why))
@@ -111,6 +118,7 @@ class Tally:
             warnings=tuple(self.warnings),
             seconds=time.perf_counter() - self._started,
             recall=recall,
+            moved=self.moved,
         )
 
 

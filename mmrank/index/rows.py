@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mmrank.embed.base import Embedded
 from mmrank.errors import UsageError
-from mmrank.index.schema import OWN_COLUMNS, TEXT_VECTOR, THUMBNAILS_SCHEMA, VECTOR, frames_schema
+from mmrank.index.schema import OWN_COLUMNS, SOURCE, STAMP, TEXT_VECTOR, THUMBNAILS_SCHEMA, VECTOR, frames_schema
 from mmrank.types import Item
 
 
@@ -22,7 +22,7 @@ class Row:
 
     `text`: what BM25 searches; for a page the text layer that was read. `columns`: metadata by column, as
     `mmrank.index.metadata.columns_of` gives it. `thumbnail` (JPEG) and `times` (seconds of the frames) go to the
-    side tables, with the embedded frame vectors.
+    side tables, with the embedded frame vectors. `stamp` and `source`: for the next build, see `items_schema`.
     """
 
     item: Item
@@ -32,6 +32,8 @@ class Row:
     columns: Mapping[str, Any] = field(default_factory=dict)
     thumbnail: bytes | None = None
     times: tuple[float, ...] = ()
+    stamp: str | None = None
+    source: str | None = None
 
 
 def check_storable(item: Item) -> None:
@@ -59,6 +61,8 @@ def items_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         "content": [row.content for row in rows],
         VECTOR: _vectors([row.embedded.vector for row in rows], dimension),
         TEXT_VECTOR: _vectors([row.embedded.text_vector for row in rows], dimension),
+        STAMP: [row.stamp for row in rows],
+        SOURCE: [row.source for row in rows],
     }
     arrays = [
         _array(own[f.name] if f.name in own else [row.columns.get(f.name) for row in rows], f.type) for f in schema

@@ -37,7 +37,12 @@ row. It is what `set_unenforced_primary_key` writes; given with the schema, a ta
 VECTOR = "vector"
 TEXT_VECTOR = "text_vector"
 
-OWN_COLUMNS: tuple[str, ...] = ("id", "kind", "uri", "parent", "text", "content", VECTOR, TEXT_VECTOR)
+STAMP = "_stamp"
+SOURCE = "_source"
+"""What a build remembers of a row for the next one. No metadata column begins with ``_``, so that these two could be
+added to indexes of any age; and an older mmrank, which does not know them, leaves them null in the rows it writes."""
+
+OWN_COLUMNS: tuple[str, ...] = ("id", "kind", "uri", "parent", "text", "content", VECTOR, TEXT_VECTOR, STAMP, SOURCE)
 """Columns of `items` that are mmrank's; every other column is the caller's metadata."""
 
 
@@ -49,7 +54,8 @@ def items_schema(dimension: int) -> pa.Schema:
     """The hot table before any metadata column is added.
 
     `content` is the hash of what was embedded (media bytes, span or page, text): equal content, equal vector.
-    `text_vector` is null except for pages with a text layer.
+    `text_vector` is null except for pages with a text layer. `_stamp` (see `mmrank.index.stamps`): by what the content
+    can be told without reading it; null where it cannot. `_source`: uri of the file that a row of a table was in.
     """
     vector = pa.list_(pa.float32(), dimension)
     return pa.schema(
@@ -62,6 +68,8 @@ def items_schema(dimension: int) -> pa.Schema:
             pa.field("content", pa.string(), nullable=False),
             pa.field(VECTOR, vector, nullable=False),
             pa.field(TEXT_VECTOR, vector),
+            pa.field(STAMP, pa.string()),
+            pa.field(SOURCE, pa.string()),
         ]
     )
 

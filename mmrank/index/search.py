@@ -12,27 +12,30 @@ of either side are in `hit.sources`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmrank.compose import Compose, Composed, Intersection, named_form
+from mmrank.duplicates import Looks
 from mmrank.embed.base import Embedder
 from mmrank.errors import EmbedderError, IndexStoreError, MmrankError, UsageError
-from mmrank.index.asked import check_unicode, embed_queries, timed
+from mmrank.index.asked import askable, embed_queries, timed
 from mmrank.index.calibrate import gap_of
+from mmrank.index.deeper import Lister, check_group_by, deepened
 from mmrank.index.exact import Matrix
 from mmrank.index.filters import LANCE_ERRORS
-from mmrank.index.hybrid import DEPTH, fuse_lists, sought, text_search
+from mmrank.index.hybrid import DEPTH, fuse_lists, text_search
 from mmrank.index.nearest import Reach
 from mmrank.index.options import SearchOptions, check_k
 from mmrank.index.picked import Picked, Side, intersected, joined
 from mmrank.index.rows import row_to_item
 from mmrank.index.snapshot import Channel, StaleSnapshotError
 from mmrank.index.sources import Ask, CandidateSource, MatrixSource, TableSource
-from mmrank.index.view import View, Viewer
+from mmrank.index.view import View, Viewer, one_look
 from mmrank.types import Cost, Hit, Item, Query, Ranking, Record
 
 TRIES = 3
@@ -47,13 +50,29 @@ CALIBRATED = "vector:calibrated"
 AGREED = "vector:intersection"
 
 
-class Searcher:
-    """Searches one index. `embedder` is called when vectors of a query are first needed, never before."""
+class Listing(NamedTuple):
+    """Queries that can be searched with, by number, and how: `composed` is what became of those that have vectors."""
 
-    def __init__(self, viewer: Viewer, embedder: Callable[[], Embedder]) -> None:
+    lister: Lister
+    numbers: Sequence[int]
+    composed: Mapping[int, Composed] = MappingProxyType({})
+
+
+NO_LISTS = Listing(lambda numbers, k: {}, ())
+
+
+class Searcher:
+    """Searches one index. `embedder` is called when vectors of a query are first needed, never before.
+
+    `looks`: what near-identical hits are told by.
+    """
+
+    def __init__(self, viewer: Viewer, embedder: Callable[[], Embedder], looks: Looks) -> None:
         self._viewer = viewer
         self._embedder = embedder
+        self._looks = looks
 
+    @one_look
     def search(
         self, queries: Sequence[Query], k: int, options: SearchOptions, *, strict: bool = False
     ) -> list[Ranking]:
@@ -64,71 +83,55 @@ class Searcher:
         """
         check_k(k)
         named_form(options.compose)  # a wrong form is the caller's mistake, not one query's
-        self._check_filter(options)
-        asked, failed = self._askable(queries, options, strict)
-        done = self._by_mode(asked, k, options, strict, failed) if asked else {}
+        self._check_names(options)
+        asked, failed = askable(queries, options.mode, strict=strict)
+        lists = self._lists(asked, options, strict, failed) if asked else NO_LISTS
+        done = self._answers(lists.lister, lists.numbers, k, options)
+        done = {i: _with_embedding(ranking, lists.composed.get(i)) for i, ranking in done.items()}
         return [done[i] if i in done else _failure(query, options.mode, failed[i]) for i, query in enumerate(queries)]
 
-    def _askable(
-        self, queries: Sequence[Query], options: SearchOptions, strict: bool
-    ) -> tuple[dict[int, Query], dict[int, MmrankError]]:
-        asked: dict[int, Query] = {}
-        failed: dict[int, MmrankError] = {}
-        for i, query in enumerate(queries):
-            try:
-                if query.empty:
-                    raise UsageError(f"Query {query.id!r} is empty; give it a text, an image or a video.")
-                check_unicode(query)
-                if options.mode != "vector":
-                    sought(query)
-            except UsageError as error:
-                if strict:
-                    raise
-                failed[i] = error
-            else:
-                asked[i] = query
-        return asked, failed
+    def _lists(
+        self, asked: dict[int, Query], options: SearchOptions, strict: bool, failed: dict[int, MmrankError]
+    ) -> Listing:
+        """The lists of these queries, embedded once; those that cannot be go to `failed`."""
 
-    def _by_mode(
-        self,
-        asked: dict[int, Query],
-        k: int,
-        options: SearchOptions,
-        strict: bool,
-        failed: dict[int, MmrankError],
-    ) -> dict[int, Ranking]:
+        def texts(numbers: Sequence[int], k: int) -> dict[int, Ranking]:
+            queries = [asked[i] for i in numbers]
+            found = self._retried(lambda view: text_search(view.table, queries, k, options))
+            return dict(zip(numbers, found, strict=True))
+
         if options.mode == "text":
-            texts = self._retried(lambda view: text_search(view.table, [*asked.values()], k, options))
-            return dict(zip(asked, texts, strict=True))
-        depth = k if options.mode == "vector" else max(k, options.depth or DEPTH)
-        lists = self._by_vector(asked, depth, options, strict, failed)
+            return Listing(texts, [*asked])
+        by_vector = self._by_vector(asked, options, strict, failed)
         if options.mode == "vector":
-            return lists
-        asked = {i: asked[i] for i in lists}
-        texts = self._retried(lambda view: text_search(view.table, [*asked.values()], depth, options))
-        return dict(zip(asked, fuse_lists([*lists.values()], texts, k), strict=True))
+            return by_vector
+
+        def fused(numbers: Sequence[int], k: int) -> dict[int, Ranking]:
+            depth = max(k, options.depth or DEPTH)
+            near, worded = by_vector.lister(numbers, depth), texts(numbers, depth)
+            both = fuse_lists([near[i] for i in numbers], [worded[i] for i in numbers], k)
+            return dict(zip(numbers, both, strict=True))
+
+        return by_vector._replace(lister=fused)
 
     def _by_vector(
-        self,
-        asked: dict[int, Query],
-        k: int,
-        options: SearchOptions,
-        strict: bool,
-        failed: dict[int, MmrankError],
-    ) -> dict[int, Ranking]:
+        self, asked: dict[int, Query], options: SearchOptions, strict: bool, failed: dict[int, MmrankError]
+    ) -> Listing:
         if not self._retried(lambda view: view.channels(options.kinds)):
             record = Record(stage=PLAIN)
-            return {i: Ranking(query=query, records=(record,)) for i, query in asked.items()}
+            nothing = {i: Ranking(query=query, records=(record,)) for i, query in asked.items()}
+            return Listing(lambda numbers, _: {i: nothing[i] for i in numbers}, [*asked])
         self._embedder()  # loading a model is no query's cost
         composed = self._composed(asked, options, strict, failed)
-        if not composed:
-            return {}
-        sides = np.stack([one.vectors for one in composed.values()], axis=1)
-        rankings = self._ranked([asked[i] for i in composed], list(sides), k, options)
-        return {
-            i: replace(ranking, records=tuple(_with_embedding(record, one) for record in ranking.records))
-            for (i, one), ranking in zip(composed.items(), rankings, strict=True)
-        }
+
+        def nearest(numbers: Sequence[int], k: int) -> dict[int, Ranking]:
+            if not numbers:
+                return {}
+            sides = np.stack([composed[i].vectors for i in numbers], axis=1)
+            rankings = self._ranked([asked[i] for i in numbers], list(sides), k, options)
+            return dict(zip(numbers, rankings, strict=True))
+
+        return Listing(nearest, [*composed], composed)
 
     def _composed(
         self, asked: dict[int, Query], options: SearchOptions, strict: bool, failed: dict[int, MmrankError]
@@ -153,6 +156,7 @@ class Searcher:
             )
         return embed_queries(self._embedder, queries, form)
 
+    @one_look
     def search_vectors(
         self, queries: Sequence[Query], vectors: Matrix, k: int, options: SearchOptions
     ) -> list[Ranking]:
@@ -160,7 +164,23 @@ class Searcher:
 
         Raises `EmbedderError` when they are not finite or of another dimension than the index.
         """
-        return self._ranked(queries, [vectors], k, options)
+        self._check_names(options)
+
+        def nearest(numbers: Sequence[int], k: int) -> dict[int, Ranking]:
+            ranked = self._ranked([queries[i] for i in numbers], [vectors[[*numbers]]], k, options)
+            return dict(zip(numbers, ranked, strict=True))
+
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        self._check_vectors(vectors, len(queries))
+        done = self._answers(nearest, range(len(queries)), k, options)
+        return [done[i] for i in range(len(queries))]
+
+    def _answers(self, lister: Lister, numbers: Sequence[int], k: int, options: SearchOptions) -> Mapping[int, Ranking]:
+        """The best k of each query, folded where that is wanted."""
+        if not options.folds:
+            return lister(numbers, k)
+        found: dict[int, Ranking] = self._retried(lambda _: deepened(lister, numbers, k, options, self._looks))
+        return found
 
     def _ranked(
         self, queries: Sequence[Query], sides: Sequence[Matrix], k: int, options: SearchOptions
@@ -168,14 +188,9 @@ class Searcher:
         """`sides`: one matrix (q, d), or two when the form is an intersection."""
         start = time.perf_counter()
         wide = [np.ascontiguousarray(side, np.float32) for side in sides]
-        dimension = self._viewer.dimension
         for side in wide:
-            if side.shape != (len(queries), dimension) or not np.isfinite(side).all():
-                raise EmbedderError(
-                    f"The query vectors have shape {side.shape}; this index takes finite ones of "
-                    f"shape ({len(queries)}, {dimension})."
-                )
-        self._check_filter(options)
+            self._check_vectors(side, len(queries))
+        self._check_names(options)
         stage, picked, items = self._retried(lambda view: _answer(view, queries, wide, k, options))
         record = Record(stage=stage, cost=Cost(seconds=(time.perf_counter() - start) / max(len(queries), 1)))
         return [
@@ -187,10 +202,20 @@ class Searcher:
             for query, best in zip(queries, picked, strict=True)
         ]
 
-    def _check_filter(self, options: SearchOptions) -> None:
+    def _check_vectors(self, vectors: Matrix, count: int) -> None:
+        dimension = self._viewer.dimension
+        if vectors.shape != (count, dimension) or not np.isfinite(vectors).all():
+            raise EmbedderError(
+                f"The query vectors have shape {vectors.shape}; this index takes finite ones of "
+                f"shape ({count}, {dimension})."
+            )
+
+    def _check_names(self, options: SearchOptions) -> None:
         """Before anything is searched: Lance would take the readable beginning of a filter for all of it."""
         if options.where is not None:
             self._retried(lambda view: view.check(options.where))
+        if options.group_by is not None:
+            self._retried(lambda view: check_group_by(options.group_by, view.columns))
 
     def _retried(self, work: Callable[[View], Any]) -> Any:
         """Do the work on a view; on a read error try a fresh one."""
@@ -243,11 +268,12 @@ def _answer(
 def _source(view: View, channels: Sequence[Channel], options: SearchOptions) -> CandidateSource:
     """Where candidates come from: an approximate index where there is one, else the matrix, else a flat scan.
 
-    An index that was measured to miss too much is passed over when the matrix fits and the caller leaves it open.
+    When the matrix fits and the caller leaves it open, an index is passed over that was measured to miss too much, and
+    any index under a filter: among the few rows that pass, the matrix is two to thirty times as fast.
     """
     ann = {} if options.exact else view.ann
     poor = any(settings.recall is not None and settings.recall < POOR_RECALL for settings in ann.values())
-    if poor and view.fits and options.exact is None:
+    if (poor or options.where is not None) and view.fits and options.exact is None:
         ann = {}
     if options.exact is False and any(c.column not in ann for c in channels):
         raise UsageError(
@@ -261,9 +287,13 @@ def _source(view: View, channels: Sequence[Channel], options: SearchOptions) -> 
     return MatrixSource(view.snapshot(), reach)
 
 
-def _with_embedding(record: Record, composed: Composed) -> Record:
-    cost = composed.cost
-    return replace(record, calls=cost.model_calls, note=composed.note, cost=record.cost + cost)
+def _with_embedding(ranking: Ranking, composed: Composed | None) -> Ranking:
+    """With what embedding the query took on the record of the vector search, which is the first."""
+    if composed is None:
+        return ranking
+    (first, *others), cost = ranking.records, composed.cost
+    first = replace(first, calls=cost.model_calls, note=composed.note, cost=first.cost + cost)
+    return Ranking(query=ranking.query, hits=ranking.hits, records=(first, *others))
 
 
 def _failure(query: Query, mode: str, error: MmrankError) -> Ranking:

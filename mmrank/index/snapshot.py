@@ -9,6 +9,8 @@ checked out at its version, and reads vectors, filters and items through that ha
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -32,6 +34,9 @@ SCAN_ROWS = 8_192
 """Rows of a batch while loading: at 512 dimensions 16 MiB on top of the matrix."""
 
 FLOAT_BYTES = 4
+
+MASKS = 16
+"""Filters whose rows are remembered, a byte a row each: people page through one filter, and batches repeat it."""
 
 
 class StaleSnapshotError(IndexStoreError):
@@ -109,6 +114,8 @@ class Snapshot:
         self.row_ids = row_ids
         self.channels = channels
         self.version = int(table.version)
+        self._masks: OrderedDict[str, Mask] = OrderedDict()
+        self._masks_lock = threading.Lock()
 
     @classmethod
     def load(cls, table: Any, counts: dict[Channel, int] | None = None) -> Snapshot:
@@ -180,12 +187,28 @@ class Snapshot:
         return np.argsort(self.row_ids, kind="stable")
 
     def matching(self, where: str) -> Mask:
-        """True for the rows a SQL filter lets through, as Lance evaluates it on this very version."""
+        """True for the rows a SQL filter lets through, as Lance evaluates it on this very version.
+
+        The last `MASKS` filters are remembered; do not write into what is returned.
+        """
+        with self._masks_lock:
+            mask = self._masks.get(where)
+        if mask is None:
+            mask = self._evaluated(where)
+        with self._masks_lock:
+            self._masks[where] = mask
+            self._masks.move_to_end(where)
+            while len(self._masks) > MASKS:
+                self._masks.popitem(last=False)
+        return mask
+
+    def _evaluated(self, where: str) -> Mask:
         # An empty select list would read every column; the kind is the cheapest one.
         query = self.table.search().where(whole(where)).select(["kind"]).with_row_id(True)
         hits = query.to_arrow()["_rowid"].to_numpy()
         mask = np.zeros(len(self.row_ids), np.bool_)
         mask[self._by_row_id[np.searchsorted(self.row_ids, hits, sorter=self._by_row_id)]] = True
+        mask.flags.writeable = False
         return mask
 
     def rows(self, positions: Positions, columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -61,7 +61,9 @@ class MatrixSource:
         if channel not in self._snapshot.channels:
             return [_none() for _ in asks]
         vectors, rows = self._snapshot.channels[channel]
-        allowed = None if self._mask is None else self._mask[rows]
+        allowed = self._mask
+        if allowed is not None and len(rows) != len(allowed):  # else the channel is all rows, in order
+            allowed = allowed[rows]
 
         def names(positions: npt.NDArray[np.int64]) -> Sequence[str]:
             return self._snapshot.names(rows[positions])

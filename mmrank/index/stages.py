@@ -43,9 +43,14 @@ class Retriever(Stage):
         ]
 
     def limited(self, k: int) -> Stage | None:
-        """The same search at a smaller k; a hybrid and an intersection read their lists as deep as they would have."""
+        """The same search at a smaller k; a hybrid and an intersection read their lists as deep as they would have.
+
+        Not of a search that folds: a smaller k reads a shorter list, and less would stand behind each hit.
+        """
         if k >= self.k:
             return self
+        if self.options.folds:
+            return None
         options = self.options
         if options.depth is None and options.mode == "hybrid":
             options = replace(options, depth=max(self.k, DEPTH))

@@ -15,6 +15,7 @@ from mmrank.errors import IndexStoreError, NoIndexError
 from mmrank.index.commit import upsert
 from mmrank.index.filters import LANCE_ERRORS, quoted
 from mmrank.index.manifest import Manifest
+from mmrank.index.places import StorageOptions, connect, is_absence, place_of, trouble
 from mmrank.index.schema import (
     FAILURES,
     FAILURES_SCHEMA,
@@ -32,8 +33,6 @@ from mmrank.index.schema import (
 
 SIDE_TABLES = (THUMBNAILS, FRAMES, FAILURES, SETTINGS)
 """Those that every index has. `tokens` is there where the embedder gives token vectors, and may come later."""
-
-_FOLDERS = frozenset(f"{name}.lance" for name in (ITEMS, *SIDE_TABLES, TOKENS))
 
 
 class Store:
@@ -60,17 +59,18 @@ class Store:
         self._connection = connection
 
     @classmethod
-    def create(cls, uri: str | Path, embedder: Embedder) -> Store:
+    def create(cls, uri: str | Path, embedder: Embedder, storage_options: StorageOptions | None = None) -> Store:
         """The index at `uri` for this embedder: opened when it is there and matches, made otherwise.
 
+        `storage_options`: for an object store, what LanceDB takes; most come from the environment (docs/stores.md).
         `items` is made last and holds the manifest from its first version on, so a kill at any moment leaves either
         a whole index or one that the next `create` completes.
 
         Raises `IndexStoreError` when another embedder's index lies there, the folder holds other things, or
         it cannot be written.
         """
-        place = _place(uri)
-        connection = _connect(place, create=True)
+        place = place_of(uri)
+        connection = connect(place, storage_options, create=True)
         # Looked for first: whoever else makes this index makes `tokens` after `items`. So token vectors without items
         # are those of an index whose items someone removed, and may be another embedder's.
         left_over = _open_table(connection, TOKENS, place) is not None
@@ -88,13 +88,15 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, uri: str | Path, embedder: Embedder | None = None) -> Store:
+    def open(
+        cls, uri: str | Path, embedder: Embedder | None = None, storage_options: StorageOptions | None = None
+    ) -> Store:
         """The index at `uri`; with `embedder`, checked to be the one it was built by.
 
         Raises `IndexStoreError` when there is none, it is half-written or damaged, or the embedder is another.
         """
-        place = _place(uri)
-        store = cls._opened(place, _connect(place, create=False))
+        place = place_of(uri)
+        store = cls._opened(place, connect(place, storage_options, create=False))
         if embedder is not None:
             store.manifest.check(embedder, place)
         return store
@@ -174,61 +176,15 @@ def _schemas(manifest: Manifest) -> dict[str, pa.Schema]:
     }
 
 
-def _place(uri: str | Path) -> str:
-    """The uri as LanceDB takes it: a local folder made absolute, ``~`` expanded; anything else as it is."""
-    text = str(uri)
-    if not text.strip():
-        raise IndexStoreError("The uri of the index is empty; give a folder, or something like s3://bucket/index.")
-    if text.startswith("file://"):
-        text = text.removeprefix("file://")
-    return text if "://" in text else str(Path(text).expanduser().absolute())
-
-
-def _connect(place: str, *, create: bool) -> Any:
-    import lancedb
-
-    if "://" not in place:
-        _check_folder(Path(place), create=create)
-    try:
-        return lancedb.connect(place)  # makes the folder
-    except LANCE_ERRORS as error:
-        raise IndexStoreError(f"The index at {place} cannot be reached: {error}") from error
-
-
-def _check_folder(folder: Path, *, create: bool) -> None:
-    """Refuse what is no folder, and to build in one that holds other things."""
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except FileNotFoundError:
-        if create:
-            return
-        raise NoIndexError(
-            f"There is no index at {folder}: the folder does not exist. "
-            f"Build one with: mmrank index PATH... --to {folder}"
-        ) from None
-    except NotADirectoryError:
-        raise IndexStoreError(f"{folder} is a file; an index is a folder. Name a new or empty one.") from None
-    except OSError as error:
-        raise IndexStoreError(f"The folder {folder} cannot be read: {error.strerror or error}") from error
-    foreign = [name for name in names if name not in _FOLDERS and not name.startswith((".", "_"))]
-    if foreign and create and f"{ITEMS}.lance" not in names:
-        listed = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-        raise IndexStoreError(
-            f"The folder {folder} holds other things ({listed}) and no index. An index wants a folder of its own: "
-            f"name a new or empty one, for example {folder / 'index'}"
-        )
-
-
 def _open_table(connection: Any, name: str, place: str) -> Any | None:
     """The table, or None when it is not there (or no version of it was ever finished)."""
     try:
         return connection.open_table(name)
     except LANCE_ERRORS as error:
-        if isinstance(error, ValueError) and "not found" in str(error):
+        if is_absence(error):
             return None
-        raise IndexStoreError(
-            f"The table {name!r} of the index at {place} cannot be opened; it is damaged or out of reach: {error}"
-        ) from error
+        what = f"The table {name!r} of the index at {place} cannot be opened; it is damaged or out of reach"
+        raise trouble(place, what, error) from error
 
 
 def _make_table(connection: Any, name: str, schema: pa.Schema, place: str) -> None:
@@ -241,4 +197,4 @@ def _make_table(connection: Any, name: str, schema: pa.Schema, place: str) -> No
     except LANCE_ERRORS as error:
         if "already exists" in str(error):  # another process makes the same index at this moment
             return
-        raise IndexStoreError(f"The index at {place} cannot be written: {error}") from error
+        raise trouble(place, f"The index at {place} cannot be written", error) from error

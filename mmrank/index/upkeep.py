@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -12,14 +13,19 @@ from mmrank.errors import UsageError
 from mmrank.index.calibrate import EVERYDAY, SAMPLE_SETTING, Mean, setting_key
 from mmrank.index.commit import until_committed
 from mmrank.index.measure import HNSW_LADDER, RQ_LADDER, SAMPLE, probes, recall_at, true_reach, tuned
-from mmrank.index.nearest import ANN_SETTING, AnnSettings, vector_indexes
+from mmrank.index.nearest import ANN_SETTING, vector_indexes
 from mmrank.index.options import is_count
+from mmrank.index.scalar import make_scalar_indexes
 from mmrank.index.schema import TEXT_VECTOR, VECTOR
 from mmrank.index.sentences import drawn_sentences
 from mmrank.index.sentences import setting_key as sentences_key
 from mmrank.index.snapshot import EXACT_BYTES, Channel, census, dimension_of, matrix_bytes, vector_batches
+from mmrank.index.stats import ann_settings
 from mmrank.index.store import Store
-from mmrank.index.tokens import index_tokens, sweep, token_stats
+from mmrank.index.tokens import index_tokens, sweep
+from mmrank.index.widen import settle
+
+log = logging.getLogger("mmrank.index.upkeep")
 
 Ann: TypeAlias = Literal["hnsw_sq", "ivf_rq"]
 
@@ -50,12 +56,13 @@ def after_build(store: Store, embedder: Embedder, *, changed: int, exact_bytes: 
     """
     store.refresh()
     table = store.items
+    settle(table)
     _calibrate(store, embedder, afresh=changed > 0)
     _scalar_indexes(table)
     _tokens(store)
     _drop_empty(store)
     _approximate(store, None, tune=_compact(store), exact_bytes=exact_bytes)
-    measured = _settings(store)
+    measured = ann_settings(store)
     return measured[VECTOR].recall if VECTOR in measured else None
 
 
@@ -69,6 +76,7 @@ def optimize(store: Store, *, ann: Ann | None = None, exact_bytes: int = EXACT_B
     if ann not in (None, "hnsw_sq", "ivf_rq"):
         raise UsageError(f"ann is {ann!r}; it must be 'hnsw_sq', 'ivf_rq' or None.")
     store.refresh()
+    settle(store.items)
     _calibrate(store, None, afresh=True)
     _scalar_indexes(store.items)
     _tokens(store)
@@ -78,7 +86,7 @@ def optimize(store: Store, *, ann: Ann | None = None, exact_bytes: int = EXACT_B
             _compacted(table)
     _approximate(store, ann, tune=True, exact_bytes=exact_bytes)
     store.refresh()
-    measured = _settings(store)
+    measured = ann_settings(store)
     return measured[VECTOR].recall if VECTOR in measured else None
 
 
@@ -100,7 +108,7 @@ def recall(store: Store, sample: int = SAMPLE, *, seed: int = 0) -> float | None
     if not is_count(sample):
         raise UsageError(f"sample is {sample!r}; it must be a whole number from 1.")
     store.refresh()
-    measured = _settings(store)
+    measured = ann_settings(store)
     if VECTOR not in measured:
         return None
     table = store.items
@@ -108,37 +116,6 @@ def recall(store: Store, sample: int = SAMPLE, *, seed: int = 0) -> float | None
     if not len(queries):
         return None
     return recall_at(table, VECTOR, queries, true_reach(table, VECTOR, queries), measured[VECTOR])
-
-
-def stats(store: Store) -> dict[str, Any]:
-    """What the index holds and how it is searched, as JSON values."""
-    store.refresh()
-    table = store.items
-    counts = census(table)
-    size = table.stats()
-    measured = _settings(store)
-    return {
-        "rows": table.count_rows(),
-        "kinds": {c.kind: n for c, n in counts.items() if c.column == VECTOR},
-        "channels": {c.name: n for c, n in counts.items()},
-        "version": int(table.version),
-        "dimension": dimension_of(table),
-        "bytes": size["total_bytes"],
-        "fragments": size["fragment_stats"]["num_fragments"],
-        "matrix_bytes": matrix_bytes(counts, dimension_of(table)),
-        "search": "approximate" if VECTOR in measured else "exact",
-        "recall": measured[VECTOR].recall if VECTOR in measured else None,
-        "token_vectors": token_stats(store),
-        "indexes": [
-            {"columns": list(i.columns), "type": str(i.index_type), "unindexed_rows": i.num_unindexed_rows}
-            for i in table.list_indices()
-        ],
-    }
-
-
-def _settings(store: Store) -> dict[str, AnnSettings]:
-    kept = store.setting(ANN_SETTING) or {}
-    return {c: AnnSettings(**kept.get(c, {})) for c in vector_indexes(store.items, (VECTOR, TEXT_VECTOR))}
 
 
 def _calibrate(store: Store, embedder: Embedder | None, *, afresh: bool) -> None:
@@ -182,18 +159,17 @@ def _listen(store: Store, embedder: Embedder, counts: Mapping[Channel, int]) -> 
 
 def _scalar_indexes(table: Any) -> None:
     """The indexes filters and text searches use, those that are missing. An empty table has nothing to index."""
-    from lancedb.index import FTS, Bitmap, BTree
+    from lancedb.index import FTS
 
     if not table.count_rows():
         return
+    if made := make_scalar_indexes(table):
+        log.info("indexed for filters: %s", ", ".join(made))
     there = {column for index in table.list_indices() for column in index.columns}
-    wanted: dict[str, Any] = {"id": BTree(), "content": BTree(), "kind": Bitmap()}
     if "text" not in there and table.count_rows("text IS NOT NULL"):
         # ICU segments scripts without spaces too; stop words stay, or "to be or not to be" would find nothing.
-        wanted["text"] = FTS(base_tokenizer="icu", stem=True, remove_stop_words=False, with_position=False)
-    for column, config in wanted.items():
-        if column not in there:
-            _indexed(table, column, config)
+        config = FTS(base_tokenizer="icu", stem=True, remove_stop_words=False, with_position=False)
+        _indexed(table, "text", config)
 
 
 def _tokens(store: Store) -> None:
@@ -215,7 +191,12 @@ def _compact(store: Store) -> bool:
 
 
 def _compacted(table: Any) -> None:
+    before = table.stats()["fragment_stats"]["num_fragments"], len(table.list_versions())
     until_committed(table, lambda: table.optimize(cleanup_older_than=KEEP_VERSIONS))
+    after = table.stats()["fragment_stats"]["num_fragments"], len(table.list_versions())
+    log.info(
+        "compacted %s: data files %d -> %d, versions %d -> %d", table.name, before[0], after[0], before[1], after[1]
+    )
 
 
 def _indexed(table: Any, column: str, config: Any) -> None:

@@ -12,10 +12,11 @@ from mmrank.embed.late_base import TokenEmbedder
 from mmrank.errors import IndexStoreError, MmrankError
 from mmrank.index.asked import fault_of
 from mmrank.index.exact import Matrix
+from mmrank.index.filters import one_of
 from mmrank.index.schema import VECTOR
 from mmrank.index.search import Searcher
 from mmrank.index.snapshot import EXACT_BYTES
-from mmrank.index.sources import known, vectors_of
+from mmrank.index.sources import ID_CHUNK, known, vectors_of
 from mmrank.index.store import Store
 from mmrank.index.tokens import read_tokens
 from mmrank.index.view import Viewer
@@ -31,7 +32,7 @@ class StoredVectors:
         self._lock = threading.Lock()
         self._exact_bytes = exact_bytes
         self._viewer = Viewer(store, exact_bytes)
-        self.searcher = Searcher(self._viewer, self._loaded_embedder)
+        self.searcher = Searcher(self._viewer, self._loaded_embedder, self)
 
     @property
     def embedder_spec(self) -> str:
@@ -57,6 +58,21 @@ class StoredVectors:
         """Unit vectors of videos' frames by id, float32 (frames, dimension); ids without any are left out."""
         self._store.refresh()
         return dict(known(self._store.frames, ids, "vectors"))
+
+    def contents(self, ids: Sequence[str]) -> dict[str, str]:
+        """The hash of what each Item holds, by id: equal for equal content. Unknown ids are left out."""
+        return self._viewer.view().contents(ids)
+
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Small JPEGs of Items, by id; those without one are left out."""
+        table = self._store.thumbnails
+        table.checkout_latest()
+        found: dict[str, bytes] = {}
+        for start in range(0, len(ids), ID_CHUNK):
+            named = one_of("id", ids[start : start + ID_CHUNK])
+            rows = table.search().where(named).select(["id", "jpeg"]).to_arrow()
+            found.update(zip(rows["id"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
+        return {item_id: jpeg for item_id, jpeg in found.items() if jpeg is not None}
 
     def query_vectors(
         self, queries: Sequence[Query], *, compose: Compose = None

@@ -7,13 +7,14 @@ else (row counts, columns, measured search settings, moments, the matrix) is rea
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mmrank.errors import IndexStoreError
 from mmrank.index.calibrate import SAMPLE_SETTING, Mean, Side, gaps, setting_key
-from mmrank.index.filters import check_filter, item_columns
+from mmrank.index.filters import LANCE_ERRORS, check_filter, item_columns
 from mmrank.index.nearest import ANN_SETTING, AnnSettings, vector_indexes
 from mmrank.index.schema import TEXT_VECTOR, VECTOR
 from mmrank.index.sentences import setting_key as sentences_key
@@ -30,6 +31,9 @@ from mmrank.index.snapshot import (
 from mmrank.index.store import Store
 from mmrank.index.tokens import contents_of
 from mmrank.types import KINDS, Kind
+
+MOST_FILTERS = 1_000
+"""Filters known to be readable, of one version."""
 
 MEAN_DRIFT = 0.01
 """Where no matrix is in memory, a kept mean may be of up to this share more or fewer rows: such rows move it by about
@@ -50,13 +54,23 @@ class View:
         self._exact_bytes = exact_bytes
         self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
-        self._readable: str | None = None
+        self._readable: set[str] = set()
 
     def check(self, where: str | None) -> None:
-        """Raise `UsageError` for a filter that cannot be read; one asked about twice in a row is looked at once."""
-        if where is not None and where != self._readable:
+        """Raise `UsageError` for a filter that cannot be read. Each is looked at once, while there are few of them."""
+        if where is None or where in self._readable:
+            return
+        if self._snapshot is None or self.ann:
             check_filter(self.table, where)
-            self._readable = where
+        else:  # the search itself needs its rows: one evaluation says both
+            try:
+                self._snapshot.matching(where)
+            except LANCE_ERRORS:
+                check_filter(self.table, where)
+                raise
+        if len(self._readable) >= MOST_FILTERS:
+            self._readable.clear()
+        self._readable.add(where)
 
     @cached_property
     def dimension(self) -> int:
@@ -144,13 +158,33 @@ class Viewer:
         self._exact_bytes = exact_bytes
         self._lock = threading.Lock()
         self._view: View | None = None
+        self._held = threading.local()
 
     @cached_property
     def dimension(self) -> int:
         return dimension_of(self._store.items)
 
     def view(self) -> View:
-        """The view of the newest version."""
+        """The view of the newest version; within `held` the one that was looked up first."""
+        mine: View | None = getattr(self._held, "view", None)
+        if mine is None:
+            mine = self._look()
+            if getattr(self._held, "depth", 0):
+                self._held.view = mine
+        return mine
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Look once in here (this thread only): all parts of one search see one version, and pay for one look."""
+        self._held.depth = getattr(self._held, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            self._held.depth -= 1
+            if not self._held.depth:
+                self._held.view = None
+
+    def _look(self) -> View:
         with self._lock:
             # Two tables, not `store.refresh()` of all five: this look is on the path of every search. A build writes
             # means and search settings after the rows, so either may be newer than what is known.
@@ -175,3 +209,24 @@ class Viewer:
         """Drop what is known, matrix and all; the next view reads it anew."""
         with self._lock:
             self._view = None
+        self._held.view = None
+
+
+class _Viewing(Protocol):
+    _viewer: Viewer
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Self = TypeVar("Self", bound=_Viewing)
+
+
+def one_look(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
+    """A method of something with a `_viewer` that looks for the newest version once, however many parts it has."""
+
+    @wraps(method)
+    def looking(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._viewer.held():
+            return method(self, *args, **kwargs)
+
+    return looking

@@ -19,6 +19,7 @@ from mmrank.index.memory import give_back
 from mmrank.index.metadata import add_columns, columns_of
 from mmrank.index.report import Tally, name_of
 from mmrank.index.rows import Row, frames_table, items_table, thumbnails_table
+from mmrank.index.stamps import mark
 from mmrank.index.store import Store
 from mmrank.index.tokens import contents_of, drop_unused, put_tokens
 from mmrank.index.work import Work
@@ -30,6 +31,9 @@ GROUP_ROWS = 1_024
 
 GROUP_TOKEN_BYTES = 64 << 20
 """Token vectors of one commit: 350 pages of 750 tokens and 128 numbers. Two groups may be in memory."""
+
+GROUP_MARKS = 16_384
+"""Stamps of one commit: a few MB, written in a tenth of a second."""
 
 FIRST_INTERVAL, LONGEST_INTERVAL = 0.5, 60.0
 INTERVAL_SHARE = 0.05
@@ -50,6 +54,7 @@ class Group:
     works: list[Work] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     recovered: list[str] = field(default_factory=list)
+    marks: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
     token_bytes: int = 0
 
 
@@ -96,11 +101,18 @@ class Writer:
         if self._failures.holds(uri):
             self._group.recovered.append(uri)
 
+    def remark(self, item_id: str, stamp: str | None, source: str | None) -> None:
+        """Keep another stamp and source in a row that is otherwise right."""
+        self._group.marks[item_id] = stamp, source
+
     def flush_when_due(self) -> None:
         """Start writing the group when it is large or old enough."""
         now = time.monotonic()
         interval = min(max(FIRST_INTERVAL, INTERVAL_SHARE * (now - self._started)), LONGEST_INTERVAL)
-        full = len(self._group.works) >= GROUP_ROWS or self._group.token_bytes >= GROUP_TOKEN_BYTES
+        group = self._group
+        full = (
+            len(group.works) >= GROUP_ROWS or group.token_bytes >= GROUP_TOKEN_BYTES or len(group.marks) >= GROUP_MARKS
+        )
         if full or now - self._last >= interval:
             self._flush()
 
@@ -119,7 +131,7 @@ class Writer:
         self._wait()
         self._last = time.monotonic()
         group, self._group = self._group, Group()
-        if group.works or group.failed or group.recovered:
+        if group.works or group.failed or group.recovered or group.marks:
             self._tally.enter("writing")
             self._writing = self._thread.submit(self._write, group)
 
@@ -140,7 +152,7 @@ class Writer:
         fit, rows, failed = [], [], []
         for work in works:
             try:
-                rows.append(_row(work, columns_of(schema, work.item.meta)))
+                rows.append(_row(work, columns_of(schema, work.item.meta, settled=True)))
                 fit.append(work)
             except UsageError as error:
                 failed.append((name_of(work.item), str(error)))
@@ -150,6 +162,7 @@ class Writer:
         self._clear_sides(works)
         upsert(self._store.thumbnails, thumbnails_table(rows))
         upsert(self._store.frames, frames_table(rows, self._store.manifest.fingerprint.dimension))
+        mark(self._store.items, group.marks)  # first: of an id that is among the rows too, the row is the later one
         written = upsert(self._store.items, items_table(rows, schema))
         self._failures.record({**group.failed, **dict(failed)})
         self._failures.clear([*(name_of(row.item) for row in rows), *group.recovered])
@@ -202,4 +215,6 @@ def _row(work: Work, columns: dict[str, Any]) -> Row:
         columns=columns,
         thumbnail=content.thumbnail,
         times=content.times,
+        stamp=work.stamp,
+        source=work.source,
     )

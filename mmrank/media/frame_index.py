@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -46,13 +46,19 @@ _FALLBACK_FPS = 25.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a video says of itself: seconds, frames per second (average), frames, upright width and height."""
+    """What a video says of itself: seconds, frames per second (average), frames, upright width and height.
+
+    `start`: seconds from the beginning of the container's clock, which subtitles count from, to the first frame.
+    `tags`: what the container and its video stream are labelled with, keys in lower case.
+    """
 
     duration: float
     fps: float
     frame_count: int
     width: int
     height: int
+    start: float = 0.0
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -242,7 +248,21 @@ def _info(container: InputContainer, stream: VideoStream, duration: float, count
     if _rotation(container, stream) % 180:
         width, height = height, width
     fps = count / duration if duration > 0 else float(stream.average_rate or 0)
-    return VideoInfo(duration=duration, fps=fps, frame_count=count, width=width, height=height)
+    return VideoInfo(
+        duration=duration,
+        fps=fps,
+        frame_count=count,
+        width=width,
+        height=height,
+        start=_start(container, stream),
+        tags={key.lower(): str(value) for key, value in {**stream.metadata, **container.metadata}.items()},
+    )
+
+
+def _start(container: InputContainer, stream: VideoStream) -> float:
+    if stream.start_time is None or stream.time_base is None or container.start_time is None:
+        return 0.0
+    return max(float(stream.start_time * stream.time_base) - container.start_time / 1_000_000, 0.0)
 
 
 def _rotation(container: InputContainer, stream: VideoStream) -> int:

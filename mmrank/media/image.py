@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from mmrank.errors import MediaError
-from mmrank.media.uri import cause, describe, regular_file, split_uri
+from mmrank.media.uri import cause, describe, is_remote, regular_file, split_uri
 from mmrank.types import ImageSource
 
 MAX_PIXELS = 178_956_970
@@ -63,7 +63,8 @@ def open_image(
     unless it already lies in 0..1 or 0..255). Of animations and multi-page files the first frame is taken.
     Colour profiles are not applied, as in every CLIP preprocessing.
 
-    `source`: a path, a ``file://`` uri, bytes, or a PIL image (left unchanged).
+    `source`: a path, a ``file://`` uri, the address of a file that may be fetched (`mmrank.media.remote`), bytes, or a
+    PIL image (left unchanged).
     `size`: the shorter side, in pixels, that will be needed; the result may then be smaller than the file,
     with a shorter side of at least ``2 * size`` (JPEG is decoded at that scale), never larger than it.
     `max_pixels`: width x height from the header; checked before anything is decoded.
@@ -84,6 +85,11 @@ def open_image(
             raise MediaError("The image is empty (0 bytes).")
         _check_bytes(len(source), name, max_bytes)
         return _read(io.BytesIO(source), name, size, max_pixels)
+    if is_remote(source):
+        from mmrank.media.remote_copies import by_own_name, held
+
+        with held(str(source)) as copy, by_own_name(copy, str(source)):
+            return open_image(copy, size=size, max_pixels=max_pixels, max_bytes=max_bytes)
     path = split_uri(source).path
     _check_bytes(regular_file(path).st_size, name, max_bytes)
     try:

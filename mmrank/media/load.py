@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from mmrank.errors import MediaError
 from mmrank.media.image import open_image
+from mmrank.media.inside import read_inside
 from mmrank.media.once import FileKey, OnceCache, file_key
 from mmrank.media.page import open_page
+from mmrank.media.remote_copies import at_hand
 from mmrank.media.texts import chunk_text, read_text
 from mmrank.media.uri import Location, cause, describe, printable, regular_file, split_uri
 from mmrank.media.video import sample_frames
@@ -50,13 +52,19 @@ def load(item: Item, *, size: int, frames: int) -> Loaded:
 
     `size`: the shorter side in pixels that will be looked at (images and frames come with at least twice that
     where they have it, pages with exactly that). `frames`: how many of a video, spread over it or its span.
-    An item's own `image` goes before its `uri`; a text that is there needs no file.
+    An item's own `image` goes before its `uri`; a text that is there needs no file. A file that lies elsewhere is
+    copied first, if it may be fetched (`mmrank.media.remote`).
 
     Thread-safe. Raises `MediaError` when anything it needs is missing or cannot be read.
 
     >>> load(Item(id="n", kind="text", text="a note"), size=224, frames=12).text
     'a note'
     """
+    with at_hand(item) as here:
+        return replace(_loaded(here, size, frames), item=item)
+
+
+def _loaded(item: Item, size: int, frames: int) -> Loaded:
     if item.kind == "text":
         return Loaded(item=item, text=_text(item))
     source, where = _source(item)
@@ -79,17 +87,31 @@ def digest(item: Item) -> str:
 
     Thread-safe. Raises `MediaError` when a file is missing or cannot be read.
     """
+    with at_hand(item) as here:
+        return _digest(here)
+
+
+def _digest(item: Item) -> str:
     total = hashlib.blake2b(digest_size=DIGEST_BYTES)
     parts: list[bytes | None] = [item.kind.encode()]
     if item.kind == "text":
         parts.append(_text(item).encode("utf-8", "surrogatepass"))
     else:
         source, where = _source(item)
-        parts += [where.fragment.encode(), None if item.text is None else item.text.encode("utf-8", "surrogatepass")]
+        parts += [where.part.encode(), None if item.text is None else item.text.encode("utf-8", "surrogatepass")]
         parts.append(_content(source))
     for part in parts:  # lengths keep "ab" + "c" apart from "a" + "bc", and no text from the empty one
         total.update(b"-" if part is None else b"%d:" % len(part) + part)
     return total.hexdigest()
+
+
+def forget_digests() -> None:
+    """Hash files anew from now on.
+
+    A digest is kept by size and time of the file. One that is written twice within a tick of its clock shows neither;
+    so what is kept must not outlive one pass over a collection.
+    """
+    _file_digests.clear()
 
 
 def _text(item: Item) -> str:
@@ -110,15 +132,18 @@ def _text(item: Item) -> str:
 def _source(item: Item) -> tuple[ImageSource, Location]:
     """Where the pixels are: a path, bytes or a PIL image, and which part of it is meant."""
     if isinstance(item.image, str | Path):
-        where = split_uri(item.image)
-        return where.path, where
+        return _opened(split_uri(item.image))
     if item.image is not None:
-        fragment = split_uri(item.uri).fragment if item.uri and "://" not in item.uri else ""
-        return item.image, Location(path="", fragment=fragment)
+        part = split_uri(item.uri).part if item.uri and "://" not in item.uri else ""
+        return item.image, Location(path="", fragment=part)
     if item.uri is None:
         raise MediaError(f"Item {item.id!r} of kind {item.kind} has neither uri nor image; give one of them.")
-    where = split_uri(item.uri)
-    return where.path, where
+    return _opened(split_uri(item.uri))
+
+
+def _opened(where: Location) -> tuple[str | bytes, Location]:
+    """A path, or the bytes that lie inside the file, with the part of them that is meant."""
+    return (read_inside(where) if where.inside else where.path), where
 
 
 def _is_pdf(source: str | Path | bytes) -> bool:

@@ -55,6 +55,11 @@ class OnceCache(Generic[K, V]):
                 future.set_exception(error)
         return future.result()
 
+    def clear(self) -> None:
+        """Forget all values; those that are being made still reach whoever asked for them."""
+        with self._lock:
+            self._values.clear()
+
     def peek(self, key: K) -> V | None:
         """The value under `key` when it is there and ready."""
         with self._lock:

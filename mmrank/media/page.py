@@ -23,6 +23,7 @@ from PIL import Image
 from mmrank.errors import MediaError, UsageError
 from mmrank.media.once import FileKey, file_key
 from mmrank.media.uri import cause, describe, is_utf8, regular_file, split_uri
+from mmrank.media.when_where import words
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage
@@ -54,6 +55,25 @@ class Page:
     text: str
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentInfo:
+    """What a PDF says of itself: its number of `pages`, at least 1, and its `title` and `author` where it has them."""
+
+    pages: int
+    title: str | None = None
+    author: str | None = None
+
+
+def document_info(source: str | Path | bytes) -> DocumentInfo:
+    """Pages, title and author of a PDF, from its document information.
+
+    Raises `MediaError` when it is missing, encrypted, broken or without pages.
+    """
+    with _pdfium_lock, _document(source) as document:
+        told = document.get_metadata_dict()
+        return DocumentInfo(pages=len(document), title=words(told.get("Title")), author=words(told.get("Author")))
 
 
 def page_count(source: str | Path | bytes) -> int:

@@ -5,6 +5,9 @@ A **uri** is a plain path wherever that says it all: ``/photos/a cat.jpg``, ``re
 ends in something that reads like a fragment, is written ``file:///...`` with its raw bytes
 percent-encoded. So ``%`` is an ordinary character in a plain path and an escape after ``file://``,
 and every uri leads back to exactly the bytes the file system knows.
+
+What lies inside another file is named by it: ``shard.tar#member=000017.jpg`` (the member's name percent-encoded),
+``table.parquet#row=17&column=image``. A page or span of that follows: ``shard.tar#member=clip.mp4&t=10,20``.
 """
 
 from __future__ import annotations
@@ -19,10 +22,15 @@ from urllib.parse import quote, unquote_to_bytes
 
 from mmrank.errors import MediaError
 
-_FRAGMENT = re.compile(r"#(page=\d+|t=[\d.:,npt]+|chunk=\d+|row=\d+)$")
+_WORD = r"[!\"$%'-~]+"
+"""Printable ASCII without ``#``, ``&`` and white space."""
+_INSIDE = re.compile(rf"member={_WORD}|row=\d+&column={_WORD}")
+_PART = r"page=\d+|t=[\d.:,npt]+|chunk=\d+"
+_FRAGMENT = re.compile(rf"#((?:{_INSIDE.pattern})(?:&(?:{_PART}))?|{_PART}|row=\d+)$")
 """Only these are fragments; any other ``#`` belongs to the name (``C# notes.md``)."""
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
+_REMOTE = re.compile(r"^(s3|gs|https?)://", re.IGNORECASE)
 _SAFE = "/:@!$&'()*+,;=[]"
 """Kept as they are in ids, besides letters, digits and ``_.-~``. ``%``, ``#`` and white space never are."""
 
@@ -34,10 +42,38 @@ class Location:
     `path` is as the file system knows it (surrogateescape for bytes that are not UTF-8); `fragment` is the
     text after ``#``, empty for the whole file. Pages, chunks and rows count from 1; `span` is (start, end)
     in seconds, end may be infinite.
+
+    >>> where = split_uri("shard.tar#member=a%20clip.mp4&t=10,20")
+    >>> where.member, where.part, where.span
+    ('a clip.mp4', 't=10,20', (10.0, 20.0))
     """
 
     path: str
     fragment: str = ""
+
+    @property
+    def inside(self) -> str:
+        """The part of the fragment that names bytes inside the file: a member or a cell; empty when there is none."""
+        found = _INSIDE.match(self.fragment)
+        return found.group() if found else ""
+
+    @property
+    def part(self) -> str:
+        """The part of the fragment that names a page, a span or a chunk of the medium, wherever that lies."""
+        return self.fragment[len(self.inside) :].removeprefix("&")
+
+    @property
+    def member(self) -> str | None:
+        """The name of a member of an archive."""
+        return _unquoted(self.inside[7:]) if self.inside.startswith("member=") else None
+
+    @property
+    def cell(self) -> tuple[int, str] | None:
+        """(row from 1, column) of a table's cell that holds the bytes."""
+        if not self.inside.startswith("row="):
+            return None
+        row, _, column = self.inside[4:].partition("&column=")
+        return int(row), _unquoted(column)
 
     @property
     def page(self) -> int | None:
@@ -50,9 +86,9 @@ class Location:
     @property
     def span(self) -> tuple[float, float] | None:
         """The span of ``t=start,end`` (W3C media fragments: ``t=10``, ``t=,20``, ``t=npt:0:10,0:20`` too)."""
-        if not self.fragment.startswith("t="):
+        if not self.part.startswith("t="):
             return None
-        start, _, end = self.fragment[2:].removeprefix("npt:").partition(",")
+        start, _, end = self.part[2:].removeprefix("npt:").partition(",")
         try:
             span = (_clock(start) if start else 0.0, _clock(end) if end else math.inf)
         except ValueError as error:
@@ -64,7 +100,33 @@ class Location:
         return span
 
     def _number(self, name: str) -> int | None:
-        return int(self.fragment.removeprefix(name)) if self.fragment.startswith(name) else None
+        return int(self.part.removeprefix(name)) if self.part.startswith(name) else None
+
+
+def member_fragment(name: str) -> str:
+    """The fragment that names a member of an archive.
+
+    >>> member_fragment("a b.jpg")
+    'member=a%20b.jpg'
+    """
+    return "member=" + _quoted(name)
+
+
+def cell_fragment(row: int, column: str) -> str:
+    """The fragment that names a cell of a table; rows count from 1.
+
+    >>> cell_fragment(17, "image")
+    'row=17&column=image'
+    """
+    return f"row={row}&column={_quoted(column)}"
+
+
+def _quoted(name: str) -> str:
+    return quote(name.encode("utf-8", "surrogateescape"), safe=_SAFE.replace("&", ""))
+
+
+def _unquoted(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
 def _clock(text: str) -> float:
@@ -87,7 +149,7 @@ def split_uri(uri: str | Path) -> Location:
     """
     text = str(uri)
     scheme = _SCHEME.match(text)
-    path, fragment = _cut(text)
+    path, fragment = cut_fragment(text)
     if scheme is None:
         return Location(path=path, fragment=fragment)
     if scheme.group(1).lower() != "file":
@@ -101,7 +163,12 @@ def split_uri(uri: str | Path) -> Location:
     return Location(path=os.fsdecode(unquote_to_bytes(slash + rest)), fragment=fragment)
 
 
-def _cut(uri: str) -> tuple[str, str]:
+def cut_fragment(uri: str) -> tuple[str, str]:
+    """A uri, local or remote, without its fragment, and the fragment.
+
+    >>> cut_fragment("s3://bucket/report.pdf#page=3")
+    ('s3://bucket/report.pdf', 'page=3')
+    """
     found = _FRAGMENT.search(uri)
     return (uri[: found.start()], found.group(1)) if found else (uri, "")
 
@@ -113,7 +180,7 @@ def path_uri(path: str | Path, fragment: str = "") -> str:
     '/a/clip.mp4#t=10,20'
     """
     text = str(path)
-    if not is_utf8(text) or _FRAGMENT.search(text) or _SCHEME.match(text):
+    if not is_remote(text) and (not is_utf8(text) or _FRAGMENT.search(text) or _SCHEME.match(text)):
         text = "file://" + quote(os.fsencode(Path(text).absolute()), safe=_SAFE)
     return f"{text}#{fragment}" if fragment else text
 
@@ -128,11 +195,24 @@ def item_id(uri: str | Path) -> str:
     """
     text = str(uri)
     scheme = _SCHEME.match(text)
+    if scheme and scheme.group(1).lower() in ("s3", "gs"):  # keys are plain names, as paths are
+        key, fragment = cut_fragment(text)
+        encoded = quote(key.encode("utf-8", "surrogateescape"), safe=_SAFE)
+        return f"{encoded}#{fragment}" if fragment else encoded
     if scheme and scheme.group(1).lower() != "file":
         return quote(text.encode("utf-8", "surrogateescape"), safe=_SAFE + "%#?")
     where = split_uri(text)
     encoded = quote(os.fsencode(where.path), safe=_SAFE)
     return f"{encoded}#{where.fragment}" if where.fragment else encoded
+
+
+def is_remote(uri: object) -> bool:
+    """Whether this is an address of a file that lies elsewhere: ``s3://``, ``gs://``, ``https://`` or ``http://``.
+
+    >>> is_remote("s3://bucket/a.jpg"), is_remote("/photos/a.jpg"), is_remote("file:///a.jpg")
+    (True, False, False)
+    """
+    return isinstance(uri, str) and _REMOTE.match(uri) is not None
 
 
 def is_utf8(text: str) -> bool:

@@ -79,7 +79,9 @@ class Prompt:
     `labels`: label i names slot i of the block this prompt shows; empty for a prompt without candidates.
     `answer_prefix`: words the answer begins with (put after the assistant header; the model continues them).
     `shared`: how many leading parts, counted over all messages, this prompt has in common with the other prompts
-    of its query: the end of the shared prefix. `pair`: the two sides, for a pair layout.
+    of its query: the end of the shared prefix. `lasting`: those parts are a candidate and not the query, so other
+    queries begin their prompts with them too and what the model made of them is worth keeping even for one prompt.
+    `pair`: the two sides, for a pair layout.
     `max_tokens_in`: the checkpoint's own limit in tokens; longer prompts lose words from the end of the last data
     text, never pictures (None: the model's context).
     """
@@ -88,6 +90,7 @@ class Prompt:
     labels: tuple[str, ...] = ()
     answer_prefix: str = ""
     shared: int = 0
+    lasting: bool = False
     pair: Pair | None = None
     max_tokens_in: int | None = None
 

@@ -106,8 +106,10 @@ def load_mllm(
     ``bfloat16`` or ``float16``; bfloat16 on a GPU and float32 elsewhere when None. `threads`: CPU threads of the whole
     process. `options` of a local model: `adapter` (a LoRA folder or hub id, merged into the weights; needs peft),
     `batch_tokens`, `chat_template` (words or a file, in place of the checkpoint's own), `template_options` (variables
-    for it, such as ``{"enable_thinking": False}``), `attn_implementation`, and `trust_remote_code=True` for a
-    checkpoint that runs code of its own. Options of a server are those of `mmrank.mllm.remote.load_remote`.
+    for it, such as ``{"enable_thinking": False}``), `attn_implementation`, what is kept between calls
+    (`feature_memory`, `feature_cache`, `feature_precision`, `prefix_memory`; see docs/speed.md), and
+    `trust_remote_code=True` for a checkpoint that runs code of its own. Options of a server are those of
+    `mmrank.mllm.remote.load_remote`.
 
     Only safetensors weights are loaded. Weights that are not in the hub's local cache are downloaded; cached ones are
     used without asking the hub. Raises `UsageError` for a spec, device or option that does not exist, `MllmError` when

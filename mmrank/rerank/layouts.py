@@ -47,6 +47,8 @@ class Layout(Protocol):
 class PairLayout:
     """A query and one candidate: for yes/no and rubric questions.
 
+    Where the prompt file shows the candidate first, the prompts of one candidate share it, whatever the query.
+
     `instruction`: the task, when the query gives none. `max_tokens_in`: the checkpoint's limit.
 
     >>> from mmrank.prompts import load_prompt
@@ -77,6 +79,10 @@ class PairLayout:
             document=_quoted(slots[0].parts, "none"),
             instruction=query.instruction or self.instruction or self.prompt.instruction or None,
         )
+        marks = [part.mark for part in made.parts()]
+        end = marks.index("0") + len(document) if document else 0
+        if document and QUERY_MARK not in marks[:end]:
+            made = replace(made, shared=end, lasting=True)
         return replace(made, labels=labels, pair=pair)
 
 
@@ -281,5 +287,4 @@ def _check_layout(prompt: PromptFile, layout: LayoutKind) -> None:
 
 def _check_option(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
     if value not in allowed:
-        listed = ", ".join(word for word in allowed if word)
-        raise RecipeError(f"layout {name} is {value!r}; it must be one of {listed}.")
+        raise RecipeError(f"layout {name} is {value!r}; it must be one of {', '.join(filter(None, allowed))}.")

@@ -25,6 +25,9 @@ from mmrank.rerank.schedules import make_schedule as schedule_of
 if TYPE_CHECKING:
     from mmrank.rerank.judge import MllmReranker
 
+MODEL_OPTIONS = ("batch_tokens", "feature_cache", "feature_memory", "feature_precision", "prefix_memory")
+"""Options that are the model's: what it keeps between calls (`mmrank.mllm.local.backend.LocalMLLM`)."""
+
 QUERY_KINDS: tuple[QueryKind, ...] = ("text", "composed", "image", "video", "dialogue")
 
 
@@ -68,7 +71,8 @@ def load_reranker(
         progress: called with (questions answered, questions known of so far) after every round, and within long ones
             where the backend says how much it takes at a time.
         **options: settings of the recipe's parts (``window=8``) or whole parts (``schedule="blocks"``); see
-            `mmrank.rerank.recipe.with_options`.
+            `mmrank.rerank.recipe.with_options`. Of a model that runs here also `MODEL_OPTIONS`, such as
+            ``feature_cache="FOLDER"``, where what it made of pictures is kept for later runs.
 
     Raises `RecipeError` for an unknown recipe, form or setting, and for a model that cannot do what the recipe needs;
     `MllmError` when the model cannot be loaded or reached.
@@ -79,6 +83,7 @@ def load_reranker(
     from mmrank.rerank.judge import MllmReranker
 
     name, at, wanted = spec.partition("@")
+    keeping = {key: options.pop(key) for key in MODEL_OPTIONS if key in options}
     recipe = with_options(find_recipe(name), options) if options else find_recipe(name)
     if form is not None:
         find_form(form)
@@ -86,7 +91,7 @@ def load_reranker(
     depth = recipe.depth if depth is None else depth
     check_depth(depth)
     deadline = seconds_of(deadline, deadline_ms)
-    machine = {"device": device, "precision": precision, "threads": threads}
+    machine = {"device": device, "precision": precision, "threads": threads, **keeping}
     mllm = _model(spec, wanted if at else "", model, replay, machine)
     row = find_form(form) if form is not None else form_for(mllm.spec)
     recipe = formed(recipe, row, options)
@@ -140,6 +145,8 @@ def _model(
             f"The reranker {spec!r} has {' and '.join(given) if given else 'no model'}; give exactly one of: a model "
             "after the @ (such as first@Qwen/Qwen3-VL-8B-Instruct), model=, or replay=."
         )
+    if not wanted and (unused := [key for key in MODEL_OPTIONS if key in machine]):
+        raise UsageError(f"{', '.join(unused)}: for a model that is loaded here; it came by model= or replay=.")
     if model is not None:
         return model
     if replay is not None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 from mmrank.errors import MediaError
 from mmrank.media import split_uri
+from mmrank.media.subtitles import parse_subtitles
 from mmrank.media.uri import cause, printable
 
 MAX_BYTES = 4 << 20
 """A day of speech is 1 MB."""
-
-_TIMES = re.compile(r"^\s*((?:\d+:)?\d+:\d+[.,]\d+)\s+-->\s+((?:\d+:)?\d+:\d+[.,]\d+)")
-_MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 
 
 def subtitles_beside(video: str | Path) -> str | None:
@@ -29,7 +26,7 @@ def subtitles_beside(video: str | Path) -> str | None:
     for suffix in (".srt", ".vtt"):
         path = Path(where.path).with_suffix(suffix)
         if path.is_file():
-            return " ".join(_lines(_read(path), start, end))
+            return parse_subtitles(_read(path)).said(start, end)
     return None
 
 
@@ -42,27 +39,3 @@ def _read(path: Path) -> str:
     if len(content) > MAX_BYTES:
         raise MediaError(f"The subtitles {printable(path)} have more than {MAX_BYTES:,} bytes.")
     return content.decode("utf-8-sig", "replace")
-
-
-def _lines(content: str, start: float, end: float) -> list[str]:
-    """The lines of cues that overlap the span, without markup; a line said twice running (roll-up captions) once."""
-    lines: list[str] = []
-    for cue in re.split(r"\n\s*\n", content.replace("\r\n", "\n").replace("\r", "\n")):
-        rows = cue.split("\n")
-        for i, row in enumerate(rows):
-            times = _TIMES.match(row)
-            if times is None:
-                continue
-            if _seconds(times[1]) < end and _seconds(times[2]) > start:
-                for said in (_MARKUP.sub("", line).strip() for line in rows[i + 1 :]):
-                    if said and said not in lines[-2:]:
-                        lines.append(said)
-            break
-    return lines
-
-
-def _seconds(clock: str) -> float:
-    total = 0.0
-    for part in clock.replace(",", ".").split(":"):
-        total = total * 60 + float(part)
-    return total

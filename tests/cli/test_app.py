@@ -15,7 +15,20 @@ from mmrank.cli.options import KindName
 from mmrank.types import KINDS
 
 MAIN = "from mmrank.cli.app import main; main()"
-COMMANDS = ("index", "search", "rerank", "eval", "fuse", "models", "recipes", "datasets", "doctor", "demo", "toybox")
+COMMANDS = (
+    "index",
+    "search",
+    "rerank",
+    "eval",
+    "fuse",
+    "models",
+    "recipes",
+    "datasets",
+    "doctor",
+    "demo",
+    "toybox",
+    "stats",
+)
 
 
 def mmrank_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

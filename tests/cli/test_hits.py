@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mmrank.cli.hits import asked, hits_table, name_and_place, ranking_json, score_text
+from mmrank.cli.hits import asked, hits_table, ranking_json, score_text
+from mmrank.cli.places import name_and_place
 from mmrank.types import Hit, Item, Query, Ranking
 
 

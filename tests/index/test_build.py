@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from mmrank.errors import IndexStoreError, UsageError
 from mmrank.index.build import add
 from mmrank.index.report import AddReport, IncompleteBuildError, Progress
 from mmrank.index.rows import row_to_item
+from mmrank.index.schema import STAMP
 from mmrank.index.store import Store
 from mmrank.media.image import open_image
 from mmrank.media.load import load
@@ -121,6 +123,8 @@ def test_nothing_is_fine(store: Store, embedder: Embedder) -> None:
 
 
 def test_again_embeds_nothing_and_writes_nothing(store: Store, watched: Any, media: Path) -> None:
+    for file in filter(Path.is_file, media.rglob("*")):
+        os.utime(file, (1_700_000_000, 1_700_000_000))  # files of this very second are looked at once more
     add(store, watched, scan(media))
     before, watched.embedded = store.refresh(), []
     assert _counts(add(store, watched, scan(media))) == (0, 0, 11, 0)
@@ -155,7 +159,8 @@ def test_changed_metadata_writes_the_row_with_the_vectors_it_has(store: Store, w
     assert _counts(add(store, watched, changed)) == (0, 11, 0, 0)
     assert watched.embedded == []
     for name, row in _rows(store).items():
-        assert row == {**before[name], "year": 2024, "parent": "album"}
+        was = {**before[name], "year": 2024, "parent": "album"}
+        assert {**row, STAMP: None} == {**was, STAMP: None}  # a stamp also tells metadata that only a scan gives
     assert len(_ids(store.thumbnails)) == 9
     assert len(_ids(store.frames)) == 1
 
@@ -221,14 +226,32 @@ def test_a_page_shared_from_the_table_keeps_its_text(store: Store, watched: Any,
     assert copy["text_vector"] == first["text_vector"] is not None
 
 
-def test_of_two_items_with_one_id_the_last_is_kept_and_it_is_said(store: Store, embedder: Embedder) -> None:
-    report = add(store, embedder, [_note("a", "first"), _note("b", "other"), _note("a", "last")])
+def test_of_two_items_with_one_id_the_last_is_kept_and_both_are_named(store: Store, embedder: Embedder) -> None:
+    report = add(
+        store,
+        embedder,
+        [_note("a", "first", uri="/x/first.txt"), _note("b", "other"), _note("a", "last", uri="/x/last.txt")],
+    )
     assert report.added == 2
     assert _rows(store)["a"]["text"] == "last"
-    assert [(uri, "more than once" in what) for uri, what in report.warnings] == [("a", True)]
+    [(uri, what)] = report.warnings
+    assert uri == "/x/last.txt"
+    assert "first from /x/first.txt and now from /x/last.txt; the last one is kept" in what
     again = add(store, embedder, [_note("a", "middle"), _note("a", "last")])
     assert again.updated == 1
     assert _rows(store)["a"]["text"] == "last"
+
+
+def test_two_items_with_one_id_far_apart_are_noticed_too(store: Store, embedder: Embedder) -> None:
+    notes = [_note(str(number), f"note {number}") for number in range(1_500)]  # the first is on disk by the last
+    report = add(store, embedder, [*notes, _note("0", "another", uri="/x/other.txt")])
+    assert _rows(store)["0"]["text"] == "another"
+    [(_, what)] = report.warnings
+    assert "id '0' came more than once" in what
+    again = add(store, embedder, [*notes, _note("0", "another", uri="/x/other.txt")])
+    assert _rows(store)["0"]["text"] == "another"
+    assert again.unchanged == 1_499
+    assert again.updated in (1, 2)  # whether or not the first of the two was on disk before the second came
 
 
 # What fails
@@ -297,10 +320,10 @@ def test_metadata_that_does_not_fit_fails_that_item(store: Store, watched: Any) 
         ],
     )
     assert _counts(report) == (1, 0, 0, 2)
-    assert (
-        dict(report.failed)["b"] == "Column 'price' is int64, and 'abc' does not fit. Give a int64, or use another key."
-    )
-    assert "'size' is double" in dict(report.failed)["d"]
+    failed = dict(report.failed)
+    assert "'price' is int" in failed["b"]
+    assert "'abc' does not fit" in failed["b"]
+    assert "'size' is float" in failed["d"]
     assert "b" not in watched.embedded  # known before it was embedded
     assert _failures(store).keys() == {"b", "d"}
 

@@ -138,3 +138,22 @@ def test_rows_in_rising_order_are_merged_by_the_best_of_each_block(monkeypatch: 
         assert found.positions.tolist() == reference(matrix, query, 3, np.arange(39_000, 40_000))
     assert merged
     assert max(merged) <= 4 * (3 + exact.MARGIN)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.6])
+def test_a_filtered_batch_is_what_single_queries_give(share: float) -> None:
+    rng = np.random.default_rng(3)
+    matrix = rng.standard_normal((3_000, 16)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    allowed = rng.random(len(matrix)) < share
+    queries = matrix[:9]
+    exclude = [np.flatnonzero(rng.random(len(matrix)) < 0.1) for _ in queries]
+
+    batched = best(matrix, names, queries, 40, allowed=allowed, exclude=exclude)
+    for query, bar, many in zip(queries, exclude, batched, strict=True):
+        [one] = best(matrix, names, query[None], 40, allowed=allowed, exclude=[bar])
+        open_rows = np.setdiff1d(np.flatnonzero(allowed), bar)
+        scores = matrix[open_rows].astype(np.float64) @ query.astype(np.float64)
+        truth = open_rows[np.lexsort((open_rows, -scores.astype(np.float32)))][:40]
+        assert many.positions.tolist() == one.positions.tolist() == truth.tolist()
+        assert np.array_equal(many.scores, one.scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from mmrank.embed.base import Embedder
 from mmrank.errors import UsageError
 from mmrank.index.index import Index
-from mmrank.media.scan import scan
+from mmrank.media.scan import Scan, scan
 from mmrank.media.uri import item_id
 from mmrank.types import Item
 
@@ -152,3 +152,137 @@ def test_what_a_removal_cut_short_left_behind_is_not_shown_again(index: Index, f
 def test_pruning_needs_a_scan(index: Index) -> None:
     with pytest.raises(UsageError, match=r"index\.add\(mmrank\.scan\(folder\), prune=True\)"):
         index.add([], prune=True)
+
+
+def failures(index: Index) -> set[str]:
+    index._store.refresh()
+    return {Path(uri).name for uri in index._store.failures.to_arrow()["uri"].to_pylist()}
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 4])
+def test_a_root_that_vanishes_while_it_is_scanned_loses_nothing(index: Index, folder: Path, after: int) -> None:
+    (folder / "a" / "0000.jpg").unlink()  # really gone, but that cannot be told from the rest any more
+    found = scan(folder)
+
+    class Vanishing(type(found)):  # type: ignore[misc]
+        """Its folder is renamed when so many items were given; a new one stands in its place, as below a lost mount."""
+
+        def __iter__(self) -> Iterator[Item]:
+            for number, item in enumerate(super().__iter__()):
+                if number == after:
+                    folder.rename(folder.with_name("elsewhere"))
+                    folder.mkdir()
+                yield item
+
+    found.__class__ = Vanishing
+    report = index.add(found, prune=True)
+    assert report.removed == 0
+    assert len(index) == 6
+    assert [root for root, why in report.warnings if "out of reach" in why] == [str(folder)]
+    shutil.rmtree(folder)
+    folder.with_name("elsewhere").rename(folder)
+    assert index.add(scan(folder), prune=True).removed == 1
+
+
+def test_pages_and_spans_that_a_shorter_file_no_longer_has_go(
+    tmp_path: Path, embedder: Embedder, media: Path, folder: Path
+) -> None:
+    shutil.copy(media / "report.pdf", folder)
+    shutil.copy(media / "clip.mp4", folder)
+    index = Index.create(str(tmp_path / "parts"), embedder)
+
+    def found() -> Scan:
+        return scan(folder, kinds=["page", "video"], span_seconds=0.5)
+
+    assert index.add(found()).added == 2 + 4
+    _cut_pdf(folder / "report.pdf")
+    _cut_video(folder / "clip.mp4", media / "clip.mp4")
+    report = index.add(found(), prune=True)
+    assert len(index) == 1 + len([item for item in found() if item.kind == "video"]) == 1 + 2
+    assert report.removed == 1 + 2
+
+
+def _cut_pdf(path: Path) -> None:
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(path)
+    document.del_page(1)
+    document.save(path.with_suffix(".new"))
+    document.close()
+    path.with_suffix(".new").replace(path)
+
+
+def _cut_video(path: Path, whole: Path) -> None:
+    """The first half of a clip, its packets as they are."""
+    import av
+
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.dts is not None]
+        for packet in packets[: len(packets) // 2]:
+            packet.stream = stream
+            target.mux(packet)
+
+
+def test_rows_that_a_table_no_longer_has_go(index: Index, folder: Path) -> None:
+    def write(*numbers: int) -> None:
+        lines = [{"id": f"row{n}", "image": "a/0001.jpg", "text": f"caption {n}"} for n in numbers]
+        lines += [{"id": f"text{n}", "text": f"text {n}"} for n in numbers]
+        (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    write(1, 2, 3)
+    assert index.add(scan(folder), prune=True).added == 6
+    write(1, 3)
+    assert index.add(scan(folder), prune=True).removed == 2
+    assert [item.id for item in index.get(["row1", "text3"])] == ["row1", "text3"]
+    with (folder / "rows.jsonl").open("a") as file:
+        file.write("{broken")
+    write_broken = (folder / "rows.jsonl").read_text().replace('"row3"', '"row4"')
+    (folder / "rows.jsonl").write_text(write_broken)
+    report = index.add(scan(folder), prune=True)  # one row cannot be read: it may be row3
+    assert (report.added, report.removed, len(report.failed)) == (1, 0, 1)
+    assert failures(index) == {"rows.jsonl#row=5"}
+    write(1, 4)
+    assert index.add(scan(folder), prune=True).removed == 2  # row3 and text3
+    assert failures(index) == set()
+    (folder / "rows.jsonl").write_text("\n")
+    report = index.add(scan(folder), prune=True)
+    assert (report.removed, len(report.failed)) == (0, 1)
+    (folder / "rows.jsonl").unlink()
+    assert index.add(scan(folder), prune=True).removed == 4
+    assert len(index) == 6
+
+
+def test_a_table_without_a_row_is_in_doubt(index: Index, folder: Path) -> None:
+    table = folder / "rows.csv"
+    table.write_text("id,text\na,one\nb,two\n")
+    index.add(scan(folder), prune=True)
+    table.write_text("id,text\n")
+    report = index.add(scan(folder), prune=True)
+    assert report.removed == 0
+    assert "the 2 rows it had were kept" in dict(report.warnings)[str(table)]
+
+
+def test_rows_of_a_table_elsewhere_go_with_their_file_only(index: Index, folder: Path, tmp_path: Path) -> None:
+    table = tmp_path / "rows.jsonl"
+    table.write_text(json.dumps({"id": "row1", "image": str(folder / "a" / "0001.jpg")}))
+    index.add(scan(table))
+    table.unlink()
+    assert index.add(scan(folder), prune=True).removed == 0
+    (folder / "a" / "0001.jpg").unlink()
+    assert index.add(scan(folder), prune=True).removed == 2
+
+
+def test_failures_of_files_that_are_gone_are_forgotten(index: Index, folder: Path, media: Path) -> None:
+    for name in ("gone.jpg", "still.jpg", "gone.pdf"):
+        (folder / name).write_bytes(b"nothing")
+    (folder / "rows.jsonl").write_text(json.dumps({"id": "r", "image": "missing.jpg"}) + "\n{broken\n")
+    index.add(scan(folder), prune=True)
+    before = failures(index)
+    assert {"gone.jpg", "still.jpg", "gone.pdf", "rows.jsonl#row=2"} <= before
+    (folder / "gone.jpg").unlink()
+    (folder / "gone.pdf").unlink()
+    index.add(scan(folder))
+    assert failures(index) == before
+    index.add(scan(folder), prune=True)
+    assert failures(index) == before - {"gone.jpg", "gone.pdf"}

@@ -307,3 +307,17 @@ def test_settings_written_after_the_rows_by_another_process_are_seen_without_rea
     measured = here._viewer.view().gaps["picture"][Channel("text", "vector")]
     texts = np.mean([r["vector"] for r in random_rows(20, kinds=("image", "text")) if r["kind"] == "text"], axis=0)
     assert measured == pytest.approx(float(unit(np.ones(DIMENSION)) @ texts), abs=1e-5), "a mean of other rows was used"
+
+
+def test_a_search_looks_for_the_newest_version_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = new_store(tmp_path / "index")
+    put(store, random_rows(12))
+    index = Index(store, WordHashEmbedder())
+    index.search("number", where="kind = 'image'")
+    looks: list[int] = []
+    look = index._viewer._look
+    monkeypatch.setattr(index._viewer, "_look", lambda: looks.append(1) or look())
+    index.search("number", where="kind = 'image'")
+    assert len(looks) == 1
+    put(store, random_rows(3, prefix="later"))
+    assert len(index.search("number", k=99)) == 15, "the next search sees what was written meanwhile"

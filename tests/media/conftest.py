@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -134,5 +136,23 @@ def raw_pdf() -> Callable[..., bytes]:
         head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
         tail = b"trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, len(out))
         return out + head + table + tail
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tar() -> Callable[..., Path]:
+    """Write a tar file: ``tar(path, ("name", b"bytes"), TarInfo, ..., mode="w:gz")``."""
+
+    def make(path: Path, *members: tuple[str, bytes] | tarfile.TarInfo, mode: Any = "w") -> Path:
+        with tarfile.open(path, mode) as out:
+            for member in members:
+                if isinstance(member, tarfile.TarInfo):
+                    out.addfile(member)
+                    continue
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                out.addfile(info, io.BytesIO(member[1]))
+        return path
 
     return make

@@ -33,7 +33,7 @@ def test_a_mixed_folder_becomes_items_in_sorted_order(
     tmp_path: Path, clip: Callable[..., Path], pdf: Callable[..., Path]
 ) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "b cat.JPG", "JPEG")
-    pdf(tmp_path / "report.pdf", [["one"], ["two"]])
+    report = pdf(tmp_path / "report.pdf", [["one"], ["two"]])
     clip(tmp_path / "clip.mp4", 10)
     touch(tmp_path / "notes.md", b"# Title\n\nwords")
     touch(tmp_path / "sub" / "rows.jsonl", b'{"text": "row"}\n')
@@ -50,7 +50,11 @@ def test_a_mixed_folder_becomes_items_in_sorted_order(
     ]
     assert items[0].id == f"{tmp_path}/b%20cat.JPG"
     assert items[2].text == "# Title\n\nwords"
-    assert (items[4].parent, dict(items[4].meta)) == (f"{tmp_path}/report.pdf", {"name": "report.pdf", "page": 2})
+    assert (items[4].parent, dict(items[4].meta)) == (
+        f"{tmp_path}/report.pdf",
+        {"name": "report.pdf", "bytes": report.stat().st_size, "title": "untitled", "author": "anonymous"}
+        | {"pages": 2, "page": 2},
+    )
     assert items[5].id == f"{tmp_path}/sub/rows.jsonl#row=1"
     assert found.failures == []
     assert found.skipped == {".xyz": 1}
@@ -78,7 +82,8 @@ def test_long_videos_become_spans(tmp_path: Path, clip: Callable[..., Path]) -> 
         items = list(scan(tmp_path, span_seconds=seconds))
         assert [split_uri(item.uri or "").fragment for item in items] == fragments
     spans = list(scan(tmp_path, span_seconds=3.0))
-    assert dict(spans[1].meta) == {"name": "a.mp4", "start": 3.0, "end": 7.0}
+    told = {"bytes": (tmp_path / "a.mp4").stat().st_size, "duration": 7.0, "fps": 10.0, "width": 64, "height": 48}
+    assert dict(spans[1].meta) == {"name": "a.mp4", **told, "start": 3.0, "end": 7.0}
     assert spans[1].parent == f"{tmp_path}/a.mp4"
     assert [len(load(item, size=32, frames=99).frames) for item in spans] == [30, 40]
     (whole,) = scan(tmp_path, span_seconds=None)
@@ -134,9 +139,9 @@ def test_ids_can_be_relative_to_a_base(tmp_path: Path) -> None:
     assert items[0].uri == f"{tmp_path}/in/a.txt#chunk=1"
 
 
-@pytest.mark.parametrize("path", ["/no/such/place", "", "https://host/a.jpg"])
+@pytest.mark.parametrize("path", ["/no/such/place", ""])
 def test_what_does_not_exist_is_said_at_once(path: str) -> None:
-    with pytest.raises(UsageError, match=r"does not exist|not a local file"):
+    with pytest.raises(UsageError, match="does not exist"):
         scan(path)
 
 

@@ -16,7 +16,7 @@ from mmrank.prompts import load_prompt, prompt_names
 from mmrank.rerank.layouts import Layout, ListLayout, PairLayout, SheetLayout, Slot, query_kind
 from mmrank.types import Hit, Item, Query
 
-DOCUMENT_FIRST = {"jina_m0"}
+DOCUMENT_FIRST = {"jina_m0", "monoqwen2_vl", "pair_document_first"}
 
 JUDGING = [name for name in prompt_names() if load_prompt(name).layout != "query"]
 """Prompts that show candidates; those that only write about a query are not a layout's."""
@@ -81,7 +81,7 @@ def test_every_prompt_writes_every_kind_it_is_made_for(name: str, kind: str) -> 
     assert len(prompt.labels) == len(slots)
 
 
-@pytest.mark.parametrize("name", JUDGING)
+@pytest.mark.parametrize("name", [name for name in JUDGING if name not in DOCUMENT_FIRST])
 def test_the_shared_prefix_is_the_same_for_other_candidates(name: str) -> None:
     kind = load_prompt(name).kinds[0]
     query, reference = QUERIES[kind]
@@ -89,8 +89,20 @@ def test_the_shared_prefix_is_the_same_for_other_candidates(name: str) -> None:
     one = layout(name)(query, reference, images("a") if pair else images("a", "b"))
     other = layout(name)(query, reference, images("c") if pair else images("c", "d", "e"))
     assert leading(one) == leading(other)
+    assert not one.lasting
     rest = [list(p.parts())[p.shared : p.shared + 2] for p in (one, other)]
     assert rest[0] != rest[1]  # and it is as long as it can be, but for the first label
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENT_FIRST))
+def test_where_the_candidate_stands_first_all_its_queries_share_it(name: str) -> None:
+    queries = [Query(text="a cat"), Query(text="a dog")]
+    one, other = (layout(name)(query, (), images("a")) for query in queries)
+    assert one.lasting
+    assert leading(one) == leading(other)
+    assert [part.picture.key for part in leading(one) if isinstance(part, ImagePart)] == ["a"]
+    assert leading(one)[-1].mark == "0"
+    assert leading(layout(name)(queries[0], (), images("b"))) != leading(one)
 
 
 def test_a_pair_shares_all_but_the_document() -> None:

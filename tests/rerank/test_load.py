@@ -71,6 +71,11 @@ def test_what_cannot_be_meant_is_said_before_a_model_is_looked_for(
         load_reranker(spec, **given)
 
 
+def test_what_a_model_keeps_is_set_where_the_model_is_loaded() -> None:
+    with pytest.raises(UsageError, match="feature_cache: for a model that is loaded here; it came by model="):
+        load_reranker("yes_no", model=model(), feature_cache="here")
+
+
 def test_a_prompt_of_another_layout_is_named() -> None:
     with pytest.raises(RecipeError, match="written for layout pair"):
         load_reranker("rankgpt", model=model(), prompt="pair")

@@ -168,7 +168,7 @@ def _scanned(folder: Path, gains: Gains) -> tuple[dict[str, Item | None], Gains]
     """All media of a folder, and the judgements with the ids that its items have."""
     from mmrank.media.scan import scan
 
-    found = scan(folder, span_seconds=None, base=folder)
+    found = scan(folder, span_seconds=None, base=folder, sidecars=False)
     items: dict[str, Item | None] = {item.id: item for item in found}
     if found.failures:
         uri, why = found.failures[0]

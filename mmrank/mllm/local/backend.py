@@ -18,12 +18,10 @@ from mmrank.mllm.local.choices import ChoiceTokens, choice_logits
 from mmrank.mllm.local.cuts import Cut, cuts
 from mmrank.mllm.local.drafts import Draft, Drafter
 from mmrank.mllm.local.encode import Encoded, Encoder
-from mmrank.mllm.local.feature_files import FeatureFolder
 from mmrank.mllm.local.features import FeatureCache
+from mmrank.mllm.local.kept import Budgets, Kept, headless
 from mmrank.mllm.local.memory import FEATURES, PREFIXES, default_batch_tokens
-from mmrank.mllm.local.prefix import Prefixes, why_no_prefix
 from mmrank.mllm.local.sampling import check_sampling, end_tokens, write
-from mmrank.mllm.local.vision import VisionTower
 from mmrank.mllm.prompt import Prompt
 from mmrank.types import Cost
 
@@ -45,9 +43,11 @@ class LocalMLLM:
 
     Nothing is computed twice where it can be kept. `feature_memory`: bytes for what the vision tower made of pictures
     (0 keeps nothing beyond a batch). `feature_cache`: a folder where that is kept too, for later runs and for other
-    processes; see `mmrank.mllm.local.feature_files`. `prefix_memory`: bytes for what the prompts of a query begin
-    with, which `choice_logprobs` runs once for all of them (0 keeps it for a batch). `unshared` says what this model
-    cannot share.
+    processes; see `mmrank.mllm.local.feature_files`. `feature_precision`: "float16" rounds the features of a float32
+    model to half their size, which changes its log-odds a little (docs/speed.md has figures); no effect on models of
+    16 bits. `prefix_memory`: bytes for what the prompts of a query (or of a candidate, `Prompt.lasting`) begin with,
+    which `choice_logprobs` runs once for all of them (0 keeps it for a batch). `unshared` says what this model cannot
+    share.
 
     Safe to call from several threads; the calls wait for each other, for a transformers model keeps state between
     layers. Results of `choice_logprobs` and `attention` do not depend on batch mates; drawn text depends on its seed
@@ -66,13 +66,17 @@ class LocalMLLM:
         template_options: Mapping[str, Any] | None = None,
         feature_memory: int = FEATURES,
         feature_cache: str | Path | None = None,
+        feature_precision: str | None = None,
         prefix_memory: int = PREFIXES,
     ) -> None:
         if batch_tokens is not None and batch_tokens < 1:
             raise UsageError(f"batch_tokens is {batch_tokens}; it must be at least 1.")
-        for name, given in (("feature_memory", feature_memory), ("prefix_memory", prefix_memory)):
-            if given < 0:
-                raise UsageError(f"{name} is {given}; it is a number of bytes, 0 or more.")
+        budgets = Budgets(
+            feature_memory=feature_memory,
+            feature_cache=feature_cache,
+            feature_precision=feature_precision,
+            prefix_memory=prefix_memory,
+        )
         sees = hasattr(processor, "image_processor")
         self._spec, self._warning = spec, warning
         self.model, self.processor = model, processor
@@ -81,20 +85,10 @@ class LocalMLLM:
         self._tokenizer = self._drafter.tokenizer
         self._ends = end_tokens(model, self._tokenizer)
         self._pad_id = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._ends[0]
-        tower = VisionTower.of(model, processor)
-        self._tower = tower if isinstance(tower, VisionTower) else None
-        folder = None
-        if feature_cache is not None and self._tower is not None:
-            folder = FeatureFolder(feature_cache, self._tower.fingerprint())
-        self._features = FeatureCache(feature_memory, folder)
+        shared = Kept(model, processor, budgets, sees=sees, pad_id=self._pad_id)
+        self._tower, self._features, self._prefixes = shared.tower, shared.features, shared.prefixes
         self._encoder = self._new_encoder(self._features)
-        no_prefix = why_no_prefix(model, self._tower, sees=sees)
-        self._prefixes = (
-            None
-            if no_prefix
-            else Prefixes(_base(model), capacity=prefix_memory, pad_id=self._pad_id, tower=self._tower)
-        )
-        self.unshared = _unshared(tower if sees and isinstance(tower, str) else None, no_prefix)
+        self.unshared = shared.unshared
         """What this model computes anew for every prompt, and why; None when it shares all that can be shared."""
         if self.unshared is not None:
             log.info("%s: %s", spec, self.unshared)
@@ -125,6 +119,11 @@ class LocalMLLM:
     def batch_tokens(self) -> int:
         """Tokens in one batch; it shrinks when a batch did not fit into memory."""
         return self._budget.tokens
+
+    @property
+    def prefix_bytes(self) -> int:
+        """What the prefixes kept now take on the model's device; never more than `prefix_memory`."""
+        return 0 if self._prefixes is None else self._prefixes.bytes
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Tokens the prompt takes here, pictures included, after it was shortened to its `max_tokens_in`.
@@ -213,7 +212,8 @@ class LocalMLLM:
         if self._prefixes is None:
             return [None] * len(drafts)
         picture = None if self._tower is None else self._tower.image_token
-        return cuts(drafts, picture_id=picture, known=self._prefixes.known)
+        kept = self._prefixes.capacity > 0
+        return cuts(drafts, picture_id=picture, known=self._prefixes.known, kept=kept)
 
     def _last_hidden(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """The last layer's state at the last position of each prompt, (prompts, width)."""
@@ -222,7 +222,7 @@ class LocalMLLM:
         if self._prefixes is not None and batch[0].cut is not None:
             return self._prefixes.last_hidden(batch)
         with torch.inference_mode():
-            out = _base(self.model)(**self._inputs(batch), use_cache=False)
+            out = headless(self.model)(**self._inputs(batch), use_cache=False)
         hidden: torch.Tensor = out.last_hidden_state[:, -1]
         return hidden
 
@@ -268,7 +268,7 @@ class LocalMLLM:
             return Failure(error=str(error))
         if not marked.get("query") or len(marked) < 2:
             return Failure(error="Attention needs a part marked 'query' and other marked parts; the prompt has none.")
-        weights = attention_rows(_base(self.model), self._inputs([encoded]), marked.pop("query")).cpu()
+        weights = attention_rows(headless(self.model), self._inputs([encoded]), marked.pop("query")).cpu()
         if not bool(weights.isfinite().all()):
             return Failure(error=self._not_finite())
         return Attended(scores={mark: weights[places].numpy() for mark, places in marked.items()})
@@ -279,16 +279,3 @@ class LocalMLLM:
 
     def __repr__(self) -> str:
         return f"LocalMLLM({self.spec!r}, device={str(self.device)!r})"
-
-
-def _base(model: Any) -> Any:
-    """The model without its LM head."""
-    return getattr(model, model.base_model_prefix)
-
-
-def _unshared(no_features: str | None, no_prefix: str | None) -> str | None:
-    said = [
-        f"pictures pass the vision tower for every prompt: {no_features}" if no_features else None,
-        f"every prompt is read from its beginning: {no_prefix}" if no_prefix else None,
-    ]
-    return "; ".join(filter(None, said)) or None

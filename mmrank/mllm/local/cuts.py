@@ -38,12 +38,13 @@ class Cut:
 
 
 def cuts(
-    drafts: Sequence[Draft], *, picture_id: int | None, known: Callable[[Hashable], Cut | None]
+    drafts: Sequence[Draft], *, picture_id: int | None, known: Callable[[Hashable], Cut | None], kept: bool = True
 ) -> list[Cut | None]:
     """The cut of each draft; None where nothing is gained.
 
     Grouped by the parts that `Prompt.shared` counts, over roles and answer prefixes alike, for what is compared in the
     end are tokens. `picture_id`: the placeholder's token. `known`: the cut whose prefix has been run for a group.
+    `kept`: prefixes outlive the batch, so that a lasting one (`Prompt.lasting`) is worth running for a single prompt.
     """
     groups: dict[Hashable, list[int]] = {}
     for i, draft in enumerate(drafts):
@@ -58,9 +59,10 @@ def cuts(
             for i in [i for i in members if spelt[i][:size] == old.spelling and len(spelt[i]) > size]:
                 found[i] = old
                 del spelt[i]
-        if len(spelt) > 1:
+        saved = len(spelt) if kept and drafts[members[0]].prompt.lasting else len(spelt) - 1
+        if saved > 0:
             new = _longest(group, [drafts[i] for i in spelt], list(spelt.values()))
-            if new.length * (len(spelt) - 1) >= WORTH:
+            if new.length * saved >= WORTH:
                 found = [new if i in spelt else cut for i, cut in enumerate(found)]
     return found
 

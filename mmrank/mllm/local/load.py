@@ -20,6 +20,7 @@ OPTIONS = (
     "chat_template",
     "feature_cache",
     "feature_memory",
+    "feature_precision",
     "prefix_memory",
     "template_options",
     "trust_remote_code",

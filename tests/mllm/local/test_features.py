@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,38 @@ def test_bytes_below_zero_are_refused(fresh: Callable[..., LocalMLLM]) -> None:
         fresh("qwen3_vl", feature_memory=-1)
     with pytest.raises(UsageError, match="prefix_memory is -5"):
         fresh("qwen3_vl", prefix_memory=-5)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_halved_features_take_half_the_memory_and_are_the_same_fresh_and_kept(
+    family: str,
+    fresh: Callable[..., LocalMLLM],
+    pair: Callable[..., Prompt],
+    log_odds: Callable[..., list[float]],
+    tmp_path: Path,
+) -> None:
+    prompts = [pair("red boat", pictures=(seed,)) for seed in range(5)]
+    exact, halved = fresh(family), fresh(family, feature_precision="float16", feature_cache=tmp_path)
+    as_made, first = log_odds(exact, prompts), log_odds(halved, prompts)
+    assert halved._features.bytes == exact._features.bytes / 2
+    assert log_odds(halved, prompts) == pytest.approx(first, abs=1e-6)
+    for options in ({"feature_memory": 0}, {"feature_cache": tmp_path}):
+        again = fresh(family, feature_precision="float16", **options)
+        assert log_odds(again, prompts) == pytest.approx(first, abs=1e-4)
+    apart = max(abs(a - b) for a, b in zip(as_made, first, strict=True))
+    assert 0 < apart < 0.02
+    assert exact._tower is not None
+    assert halved._tower is not None
+    assert exact._tower.fingerprint() != halved._tower.fingerprint()
+
+
+def test_features_that_float16_cannot_hold_stay_as_they_are() -> None:
+    from mmrank.mllm.local.vision import _halved
+
+    assert _halved(torch.tensor([1.0, 65_000.0])).dtype == torch.float16
+    assert torch.equal(_halved(torch.tensor([1.0, 70_000.0])), torch.tensor([1.0, 70_000.0]))
+
+
+def test_another_precision_of_features_is_refused(fresh: Callable[..., LocalMLLM]) -> None:
+    with pytest.raises(UsageError, match="feature_precision is 'int8'; it is 'float16'"):
+        fresh("qwen3_vl", feature_precision="int8")

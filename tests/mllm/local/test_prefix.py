@@ -11,7 +11,7 @@ import pytest
 
 from mmrank.mllm.local.backend import LocalMLLM
 from mmrank.mllm.local.prefix import why_no_prefix
-from mmrank.mllm.prompt import Prompt
+from mmrank.mllm.prompt import ImagePart, Picture, Prompt
 
 QWEN = ["qwen3_vl", "qwen2_5_vl", "qwen2_vl"]
 CLOSE = 1e-4
@@ -187,3 +187,53 @@ def test_models_that_cannot_say_so_and_read_whole_prompts(
     assert log_odds(other, prompts) == pytest.approx([log_odds(other, [p])[0] for p in prompts], abs=CLOSE)
     assert fresh("llama").unshared is None
     assert fresh("qwen2_5_vl").unshared is None
+
+
+def candidate_first(query: str, pictures: list[Picture], *, reference: Picture | None = None) -> list[Prompt]:
+    """The pairs of one query, as the layout makes them from the words that show the candidate first."""
+    from mmrank.prompts import load_prompt
+    from mmrank.rerank.layouts import PairLayout, Slot
+    from mmrank.types import Hit, Item, Query
+
+    layout = PairLayout(load_prompt("pair_document_first"))
+    asked = Query(text=query, image=None if reference is None else "reference.jpg")
+    shown = () if reference is None else (ImagePart(picture=reference),)
+    hits = [Hit(item=Item(id=one.key, kind="image", uri="a.jpg"), score=0.0) for one in pictures]
+    return [layout(asked, shown, [Slot(h, (ImagePart(picture=p),))]) for h, p in zip(hits, pictures, strict=True)]
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_a_candidate_that_stands_first_is_read_once_for_all_queries(
+    family: str,
+    fresh: Callable[..., LocalMLLM],
+    picture: Callable[..., Picture],
+    log_odds: Callable[..., list[float]],
+    counted: Callable[..., Any],
+) -> None:
+    from dataclasses import replace
+
+    pictures = [picture(seed, 56, 56 + 28 * seed) for seed in range(4)]
+    whole = fresh(family, feature_memory=0, prefix_memory=0)
+    mllm = fresh(family)
+    for number, query in enumerate(("red boat", "the same, but at night", "two dogs above a blue pizza")):
+        prompts = candidate_first(query, pictures, reference=pictures[1] if number == 1 else None)
+        alone = [log_odds(whole, [replace(prompt, shared=0, lasting=False)])[0] for prompt in prompts]
+        assert max(alone) - min(alone) > 0.01
+        with counted(mllm) as seen:  # each query in a call of its own, as a user asks them
+            assert log_odds(mllm, prompts) == pytest.approx(alone, abs=CLOSE)
+        lengths = sum(mllm.count_tokens(prompt) for prompt in prompts)
+        assert seen["pictures"] == (0 if number else len(pictures))
+        assert seen["tokens"] < (0.7 * lengths if number else 1.4 * lengths)
+    assert mllm._prefixes is not None
+    assert len(mllm._prefixes._kept) == len(pictures)
+
+
+def test_a_lone_prompt_is_cut_behind_its_candidate_only_where_that_is_kept(
+    fresh: Callable[..., LocalMLLM], picture: Callable[..., Picture], log_odds: Callable[..., list[float]]
+) -> None:
+    prompts = candidate_first("red boat", [picture(1, 56, 84)])
+    for memory, kept in ((1 << 20, 1), (0, 0)):
+        mllm = fresh("qwen3_vl", prefix_memory=memory)
+        log_odds(mllm, prompts)
+        assert mllm._prefixes is not None
+        assert len(mllm._prefixes._kept) == kept

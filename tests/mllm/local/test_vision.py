@@ -43,7 +43,7 @@ def test_features_do_not_depend_on_what_runs_beside(
     assert tower is not None
     patches = [tower.patches(picture(seed, 40 + 20 * seed, 120 - 15 * seed).open()) for seed in range(5)]
     together = tower.run(patches)
-    monkeypatch.setattr(vision, "PATCHES_AT_ONCE", 40)
+    monkeypatch.setattr(vision, "ON_CPU", 40)
     runs: list[int] = []
     inner = tower._run
 
