@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from mmrank.errors import MediaError, NoIndexError, UsageError
 if TYPE_CHECKING:
     from mmrank.cli.config import IndexConfig
     from mmrank.embed.base import Embedder
-    from mmrank.index.report import AddReport
+    from mmrank.index.report import AddReport, Upkeep
     from mmrank.media.scan import Scan
 
 CAUSES = 5
@@ -112,6 +113,7 @@ def index(
                 "skipped": dict(found.skipped),
                 "removed": report.removed,
                 "moved": report.moved,
+                "upkeep": asdict(report.upkeep),
             }
         )
     else:
@@ -244,6 +246,8 @@ def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:
     if report.recall is not None:
         share = f"{100 * report.recall:.1f} %"
         console.print(f"Approximate search finds {share} of the ten nearest (recall@10, measured)", markup=False)
+    if not report.upkeep.nothing:
+        console.print(f"Kept fast: {_upkeep(report.upkeep)}", markup=False, soft_wrap=True)
     if skipped := sum(found.skipped.values()):
         kinds = ", ".join(f"{number:,} {printable(name)}" for name, number in found.skipped.most_common(CAUSES))
         more = ", ..." if len(found.skipped) > CAUSES else ""
@@ -253,6 +257,21 @@ def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:
     _list("Note", [_cause(uri, what) for uri, what in report.warnings if uri != spec])
     if report.added + report.updated + report.unchanged:
         console.print(f'\nNow: mmrank search {to} "what you are looking for"', markup=False, soft_wrap=True)
+
+
+def _upkeep(done: Upkeep) -> str:
+    """What was done to keep the index fast, in a line."""
+    parts = [f"{count(was, 'data file')} put together to {now:,}" for was, now in done.compacted.values() if now < was]
+    if done.compacted:
+        parts.append("indexes brought up to date")
+    if done.versions_removed:
+        parts.append(f"{count(done.versions_removed, 'old version')} removed")
+    if done.indexed:
+        named = ", ".join(done.indexed[:CAUSES]) + (", ..." if len(done.indexed) > CAUSES else "")
+        parts.append(f"{count(len(done.indexed), 'column')} indexed for filters ({named})")
+    if done.approximate:
+        parts.append("an approximate index built")
+    return "; ".join(parts)
 
 
 def _cause(uri: str, why: str) -> str:

@@ -41,7 +41,7 @@ def stats(
         print_json({**told, "failed": failed})
         return
     if failures:
-        _print_failures(failed, len(failed))
+        _print_failures(failed, len(failed), whole=True)
         if not failed:
             out().print("Nothing failed.", markup=False)
         return
@@ -144,14 +144,22 @@ def _outside(rows: int | None) -> str:
     return f" ({rows:,} rows not yet)" if rows else ""
 
 
-def _print_failures(failed: Sequence[Mapping[str, str]], most: int) -> None:
+def _print_failures(failed: Sequence[Mapping[str, str]], most: int, *, whole: bool = False) -> None:
+    """Two lines for each: what, and since when and why. They are cut to the terminal unless the `whole` is wanted."""
     if not failed:
         return
     console = out()
+    width, cut = console.width, False
     console.print(f"{count(len(failed), 'failure')}:", markup=False)
     for one in failed[:most]:
-        console.print(f"  {one_line(one['uri'])}", markup=False, soft_wrap=True)
+        uri = f"  {one_line(one['uri'])}"
         why = one_line(one["why"].removeprefix(one["uri"]).strip())
-        console.print(f"    {one['at'][:16].replace('T', ' ')}  {why}", markup=False, soft_wrap=True)
+        since = f"    {one['at'][:16].replace('T', ' ')}  {why}"
+        shown = (uri, since) if whole else (shorten_middle(uri, width), shorten_end(since, width))
+        cut = cut or shown != (uri, since)
+        for line in shown:
+            console.print(line, markup=False, soft_wrap=True)
     if len(failed) > most:
         console.print(f"  and {len(failed) - most:,} more: --failures lists all", markup=False)
+    elif cut:
+        console.print("  --failures shows them whole", markup=False)

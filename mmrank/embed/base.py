@@ -93,7 +93,11 @@ class BatchError(EmbedderError):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Items or texts and images to unit vectors in one space."""
+    """Items or texts and images to unit vectors in one space.
+
+    The text of an image or a video is a caption, for text search: an index takes it to be no part of the vectors, and
+    keeps them when it changes. An embedder that reads it says so with an attribute ``embeds_captions = True``.
+    """
 
     @property
     def spec(self) -> str:

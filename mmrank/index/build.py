@@ -28,7 +28,7 @@ from mmrank.index.embedding import embed_batch
 from mmrank.index.known import Known
 from mmrank.index.memory import system_allocator
 from mmrank.index.plan import Planner
-from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallback, Tally, name_of
+from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallback, Tally, Upkeep, name_of
 from mmrank.index.snapshot import EXACT_BYTES
 from mmrank.index.stamps import keep_columns
 from mmrank.index.store import Store
@@ -72,7 +72,7 @@ def add(
 ) -> AddReport:
     """Put items in by id: new ones are embedded, changed ones again, the rest is left alone.
 
-    Unchanged means same content (bytes, page or span, text) under the same id, and the same uri, parent and
+    Unchanged means same content (bytes, page or span, text) under the same id, and the same caption, uri, parent and
     metadata; when only those differ the row is written again with the vectors it has. A local file of the size and
     time that it had when its row was written is not opened, but taken to be the same (`mmrank.index.stamps`); with
     `verify` it is hashed. Equal content is embedded once, however many items have it. An item that fails is on the
@@ -119,7 +119,9 @@ def add(
     tally.enter("indexing")
     from mmrank.index.upkeep import after_build
 
-    report = tally.report(after_build(store, embedder, changed=sum(tally.written), exact_bytes=exact_bytes))
+    done = Upkeep()
+    recall = after_build(store, embedder, changed=sum(tally.written), exact_bytes=exact_bytes, done=done)
+    report = tally.report(recall, done)
     if strict and report.failed:
         raise IncompleteBuildError(report)
     return report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -12,14 +12,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmrank.errors import UsageError
+from mmrank.index.filters import one_of
 from mmrank.index.metadata import columns_of
 from mmrank.index.schema import OWN_COLUMNS, SOURCE, STAMP
 from mmrank.index.stamps import content_part
 from mmrank.index.store import Store
 from mmrank.media.file_meta import FileMeta
-from mmrank.types import Item
+from mmrank.types import Item, Kind
 
 Hashes = npt.NDArray[np.uint64]
+
+CAPTIONED: tuple[Kind, ...] = ("image", "video")
+"""The kinds whose text is a caption: in the row, for text search, and not in the vectors or the content hash."""
 
 _HASH_BYTES = 8
 """Two of ten million rows share a 64-bit hash of the id with a chance of 3 in a million, and would then have to share
@@ -77,7 +81,8 @@ class Known:
             columns = columns_of(self.schema, item.meta)
         except UsageError:  # the careful way says what is wrong
             return False
-        return bool(self._rows[at] == _row_hash(item.uri, item.parent, source, stamp or content, columns))
+        told = stamp or _told(item.kind, content, item.text)
+        return bool(self._rows[at] == _row_hash(item.uri, item.parent, source, told, columns))
 
     def forget(self, item_id: str) -> None:
         """This row is about to be another; from now on nothing is the same as it."""
@@ -96,12 +101,26 @@ class Known:
         return at if at < len(self._ids) and self._ids[at] == wanted else None
 
     def _read(self, table: Any, store: Store) -> None:
-        own = [name for name in ("id", "uri", "parent", "content", STAMP, SOURCE) if name in table.schema.names]
+        names = ("id", "kind", "uri", "parent", "content", STAMP, SOURCE)
+        own = [name for name in names if name in table.schema.names]
         metadata = [name for name in table.schema.names if name not in OWN_COLUMNS]
         tokens = store.find_tokens()
         with_tokens = None if tokens is None else _contents(tokens)
+        # Captions are read only where nothing else tells them: a stamp stands for the text that was given, too.
+        captioned = one_of("kind", CAPTIONED)
+        if not self._verify and STAMP in own:
+            captioned = f"({captioned} AND {STAMP} IS NULL)"
         parts: list[list[list[int]]] = []
-        for batch in table.search().select([*own, *metadata]).to_batches():
+        for where, own_here in ((f"NOT {captioned}", own), (captioned, [*own, "text"])):
+            parts += self._read_part(table.search().where(where), own_here, metadata, with_tokens)
+        every = [np.concatenate([np.array(part[i], np.uint64) for part in parts]) for i in range(4)]
+        order = np.argsort(every[0])
+        self._ids, self._rows, self._short, self._stamps = (column[order] for column in every)
+
+    def _read_part(
+        self, query: Any, own: list[str], metadata: list[str], with_tokens: set[int] | None
+    ) -> Iterator[list[list[int]]]:
+        for batch in query.select([*own, *metadata]).to_batches():
             hashes: list[list[int]] = [[], [], [], []]
             kept = _columns(batch, metadata)
             for row, columns in zip(batch.select(own).to_pylist(), kept, strict=True):
@@ -110,10 +129,7 @@ class Known:
                     hashes, (_hash(row["id"]), *self._hashes(row, columns, bare=bare)), strict=True
                 ):
                     column.append(value)
-            parts.append(hashes)
-        every = [np.concatenate([np.array(part[i], np.uint64) for part in parts]) for i in range(4)]
-        order = np.argsort(every[0])
-        self._ids, self._rows, self._short, self._stamps = (column[order] for column in every)
+            yield hashes
 
     def _hashes(self, row: Mapping[str, Any], columns: Mapping[str, Any], *, bare: bool) -> tuple[int, int, int]:
         """Of a row: all it says, the same in short, and what tells its content; 0 where nobody may rely on it."""
@@ -121,9 +137,15 @@ class Known:
             return 0, 0, 0
         uri, parent, source, stamp = row["uri"], row["parent"], row.get(SOURCE), row.get(STAMP)
         if stamp is None or self._verify:
-            return _row_hash(uri, parent, source, row["content"], columns), 0, 0
+            told = _told(row["kind"], row["content"], row.get("text"))
+            return _row_hash(uri, parent, source, told, columns), 0, 0
         short = _row_hash(uri, parent, source, stamp, {})
         return _row_hash(uri, parent, source, stamp, columns), short, _hash(content_part(stamp))
+
+
+def _told(kind: Kind, content: str | None, text: str | None) -> object:
+    """What tells content and text of a row: the hash of the one, and of pictures and videos the other beside it."""
+    return (content, text) if kind in CAPTIONED and text is not None else content
 
 
 def _columns(batch: pa.RecordBatch, names: list[str]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mmrank.errors import UsageError
 from mmrank.index.held import held_contents, rows_by_id
-from mmrank.index.known import Known
+from mmrank.index.known import CAPTIONED, Known
 from mmrank.index.metadata import column_name, columns_of
 from mmrank.index.report import Tally, name_of
 from mmrank.index.schema import OWN_COLUMNS, SOURCE, STAMP, TEXT_VECTOR, VECTOR
@@ -194,8 +194,10 @@ class Planner:
 
 
 def _unchanged(row: Mapping[str, Any], one: Digested, schema: pa.Schema) -> bool:
-    """True when writing the item would change nothing. Equal content includes kind and the text it was given."""
+    """True when writing the item would change nothing. Equal content includes kind and text, but for captions."""
     item = one.item
+    if item.kind in CAPTIONED and row["text"] != item.text:
+        return False
     if row["content"] != one.digest or row["uri"] != item.uri or row["parent"] != item.parent:
         return False
     kept = {name: value for name, value in row.items() if name not in OWN_COLUMNS and value is not None}

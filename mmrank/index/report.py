@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from mmrank.errors import IndexStoreError
@@ -31,6 +31,29 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
+@dataclass(slots=True, kw_only=True)
+class Upkeep:
+    """What was done to keep the tables fast; nothing after most builds.
+
+    `indexed`: metadata columns that got an index for filters. `approximate`: columns of vectors that got an
+    approximate index. `compacted`: tables whose data files were put together and whose indexes took in the new rows,
+    with how many files there were and are. `versions_removed`: old versions, of all tables.
+
+    >>> Upkeep(compacted={"items": (24, 1)}, versions_removed=30).nothing
+    False
+    """
+
+    indexed: list[str] = field(default_factory=list)
+    approximate: list[str] = field(default_factory=list)
+    compacted: dict[str, tuple[int, int]] = field(default_factory=dict)
+    versions_removed: int = 0
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was to be done."""
+        return self == Upkeep()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddReport:
     """What `Index.add` did.
@@ -41,6 +64,7 @@ class AddReport:
     `recall`: recall@10 of the approximate index against exact search, None where search is exact.
     `removed`: rows whose files, pages or spans are gone (with ``prune=True`` only). `moved`: of those added, how many
     have the content of a row whose file is not there any more: it was renamed or moved, and nothing was embedded.
+    `upkeep`: what was done besides to keep the index fast.
     """
 
     added: int
@@ -52,6 +76,7 @@ class AddReport:
     recall: float | None
     removed: int = 0
     moved: int = 0
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 class IncompleteBuildError(IndexStoreError):
@@ -109,7 +134,7 @@ class Tally:
         """So many rows are in the table."""
         self.written = Upserted(self.written.added + written.added, self.written.updated + written.updated)
 
-    def report(self, recall: float | None) -> AddReport:
+    def report(self, recall: float | None, upkeep: Upkeep) -> AddReport:
         return AddReport(
             added=self.written.added,
             updated=self.written.updated,
@@ -119,6 +144,7 @@ class Tally:
             seconds=time.perf_counter() - self._started,
             recall=recall,
             moved=self.moved,
+            upkeep=upkeep,
         )
 
 

@@ -15,6 +15,7 @@ from mmrank.index.commit import until_committed
 from mmrank.index.measure import HNSW_LADDER, RQ_LADDER, SAMPLE, probes, recall_at, true_reach, tuned
 from mmrank.index.nearest import ANN_SETTING, vector_indexes
 from mmrank.index.options import is_count
+from mmrank.index.report import Upkeep
 from mmrank.index.scalar import make_scalar_indexes
 from mmrank.index.schema import TEXT_VECTOR, VECTOR
 from mmrank.index.sentences import drawn_sentences
@@ -47,21 +48,24 @@ PARTITION_ROWS = 1_000_000
 """One HNSW graph up to this many rows; every partition more is another graph to enter."""
 
 
-def after_build(store: Store, embedder: Embedder, *, changed: int, exact_bytes: int = EXACT_BYTES) -> float | None:
+def after_build(
+    store: Store, embedder: Embedder, *, changed: int, exact_bytes: int = EXACT_BYTES, done: Upkeep | None = None
+) -> float | None:
     """Bring indexes, calibration and measured recall up to date after `changed` rows were written or removed.
 
     Returns recall@10 of the approximate index, or None where search is exact. Safe to run again after a kill at
     any point: each step does what is missing, whatever `changed` says. `exact_bytes`: beyond this size of the matrix
-    of all vectors an approximate index is built.
+    of all vectors an approximate index is built. `done`: what was done to keep tables fast is added to it.
     """
+    done = Upkeep() if done is None else done
     store.refresh()
     table = store.items
     settle(table)
     _calibrate(store, embedder, afresh=changed > 0)
-    _scalar_indexes(table)
+    _scalar_indexes(table, done)
     _tokens(store)
     _drop_empty(store)
-    _approximate(store, None, tune=_compact(store), exact_bytes=exact_bytes)
+    _approximate(store, None, done, tune=_compact(store, done), exact_bytes=exact_bytes)
     measured = ann_settings(store)
     return measured[VECTOR].recall if VECTOR in measured else None
 
@@ -78,13 +82,14 @@ def optimize(store: Store, *, ann: Ann | None = None, exact_bytes: int = EXACT_B
     store.refresh()
     settle(store.items)
     _calibrate(store, None, afresh=True)
-    _scalar_indexes(store.items)
+    done = Upkeep()
+    _scalar_indexes(store.items, done)
     _tokens(store)
     _drop_empty(store)
     for table in (store.items, store.thumbnails, store.frames, store.tokens, store.failures, store.settings):
         if table is not None:
-            _compacted(table)
-    _approximate(store, ann, tune=True, exact_bytes=exact_bytes)
+            _compacted(table, done)
+    _approximate(store, ann, done, tune=True, exact_bytes=exact_bytes)
     store.refresh()
     measured = ann_settings(store)
     return measured[VECTOR].recall if VECTOR in measured else None
@@ -157,7 +162,7 @@ def _listen(store: Store, embedder: Embedder, counts: Mapping[Channel, int]) -> 
             store.set_setting(sentences_key(kind), {**spoken.to_json(), "of_rows": n})
 
 
-def _scalar_indexes(table: Any) -> None:
+def _scalar_indexes(table: Any, done: Upkeep) -> None:
     """The indexes filters and text searches use, those that are missing. An empty table has nothing to index."""
     from lancedb.index import FTS
 
@@ -165,6 +170,7 @@ def _scalar_indexes(table: Any) -> None:
         return
     if made := make_scalar_indexes(table):
         log.info("indexed for filters: %s", ", ".join(made))
+        done.indexed += made
     there = {column for index in table.list_indices() for column in index.columns}
     if "text" not in there and table.count_rows("text IS NOT NULL"):
         # ICU segments scripts without spaces too; stop words stay, or "to be or not to be" would find nothing.
@@ -179,24 +185,32 @@ def _tokens(store: Store) -> None:
         index_tokens(table)
 
 
-def _compact(store: Store) -> bool:
+def _compact(store: Store, done: Upkeep) -> bool:
     """Compact and fold in new rows when enough has piled up; a small `add` to a large index stays cheap."""
     table = store.items
     fragments = table.stats()["fragment_stats"]["num_fragments"]
     unindexed = max((i.num_unindexed_rows or 0 for i in table.list_indices()), default=0)
     full = fragments > FRAGMENTS or unindexed > UNINDEXED_ROWS
     if full:
-        _compacted(table)
+        _compacted(table, done)
     return full
 
 
-def _compacted(table: Any) -> None:
-    before = table.stats()["fragment_stats"]["num_fragments"], len(table.list_versions())
+def _compacted(table: Any, done: Upkeep) -> None:
+    files, versions = _files_and_versions(table)
     until_committed(table, lambda: table.optimize(cleanup_older_than=KEEP_VERSIONS))
-    after = table.stats()["fragment_stats"]["num_fragments"], len(table.list_versions())
+    files_now, versions_now = _files_and_versions(table)
     log.info(
-        "compacted %s: data files %d -> %d, versions %d -> %d", table.name, before[0], after[0], before[1], after[1]
+        "compacted %s: data files %d -> %d, versions %d -> %d",
+        *(table.name, files, files_now, len(versions), len(versions_now)),
     )
+    done.compacted[table.name] = files, files_now
+    done.versions_removed += len(versions - versions_now)
+
+
+def _files_and_versions(table: Any) -> tuple[int, set[int]]:
+    files = int(table.stats()["fragment_stats"]["num_fragments"])
+    return files, {version["version"] for version in table.list_versions()}
 
 
 def _indexed(table: Any, column: str, config: Any) -> None:
@@ -211,7 +225,7 @@ def _drop_empty(store: Store) -> None:
             until_committed(table, partial(table.drop_index, name))
 
 
-def _approximate(store: Store, ann: Ann | None, *, tune: bool, exact_bytes: int) -> None:
+def _approximate(store: Store, ann: Ann | None, done: Upkeep, *, tune: bool, exact_bytes: int) -> None:
     """Build the approximate indexes that policy or caller want; tune those that are new, or all when asked."""
     table = store.items
     there = vector_indexes(table, (VECTOR, TEXT_VECTOR))
@@ -224,6 +238,7 @@ def _approximate(store: Store, ann: Ann | None, *, tune: bool, exact_bytes: int)
         new = rows > 0 and (ann is not None or (large and column not in there))
         if new:
             _indexed(table, column, _config(ann or "hnsw_sq", rows))
+            done.approximate.append(column)
         if new or (column in there and (tune or column not in kept)):
             ladder = RQ_LADDER if _is_rq(table, column) else HNSW_LADDER
             kept[column] = tuned(table, column, ladder, probes(table, column)).to_json()

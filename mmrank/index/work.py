@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mmrank.embed.base import Embedded, Embedder
 from mmrank.errors import MmrankError
-from mmrank.index.known import Known
+from mmrank.index.known import CAPTIONED, Known
 from mmrank.index.rows import check_storable
 from mmrank.index.stamps import stamp
 from mmrank.media.image import thumbnail
@@ -77,6 +77,16 @@ class Digested(NamedTuple):
     error: str | None = None
 
 
+def content_hash(item: Item, embedder: Embedder) -> str:
+    """The hash of what goes into an item's vectors: a caption does not, and may change without the model being asked.
+
+    No embedder of mmrank reads captions; one that does says so (`mmrank.embed.base.Embedder`).
+    """
+    if item.text is not None and item.kind in CAPTIONED and not getattr(embedder, "embeds_captions", False):
+        item = replace(item, text=None)
+    return digest(item)
+
+
 def recognise(taken: Taken, embedder: Embedder, known: Known) -> Digested | None:
     """An item that a glance shows to be the same as its row, without a file opened or a store asked; None: look closer.
 
@@ -89,7 +99,7 @@ def recognise(taken: Taken, embedder: Embedder, known: Known) -> Digested | None
     mark = None if given else stamp(item)
     if not given and (mark is None or not known.stamped(item.id, mark)):
         return None
-    found = digest(item) if given else None
+    found = content_hash(item, embedder) if given else None
     return Digested(item, found, mark, source, same=True) if known.same(item, mark, found, source) else None
 
 
@@ -103,7 +113,7 @@ def digest_item(taken: Taken, embedder: Embedder, known: Known) -> Digested:
             return Digested(item, None, error=why)
         check_storable(item)
         mark = stamp(item)  # before the file is read: should it change meanwhile, the next build sees another
-        found = None if mark is not None and known.stamped(item.id, mark) else digest(item)
+        found = None if mark is not None and known.stamped(item.id, mark) else content_hash(item, embedder)
         return Digested(item, found, mark, source, known.same(item, mark, found, source))
     except Exception as error:  # noqa: BLE001 - what a stranger's file sets off must end neither build nor worker
         return Digested(item, None, error=explain(error))

@@ -15,6 +15,7 @@ from mmrank.errors import UsageError
 from mmrank.index.commit import Upserted, delete, upsert
 from mmrank.index.failures import FailureLog
 from mmrank.index.filters import one_of
+from mmrank.index.known import CAPTIONED
 from mmrank.index.memory import give_back
 from mmrank.index.metadata import add_columns, columns_of
 from mmrank.index.report import Tally, name_of
@@ -210,7 +211,7 @@ def _row(work: Work, columns: dict[str, Any]) -> Row:
     return Row(
         item=work.item,
         content=content.digest,
-        text=content.text,
+        text=work.item.text if work.item.kind in CAPTIONED else content.text,
         embedded=_embedded(work),
         columns=columns,
         thumbnail=content.thumbnail,

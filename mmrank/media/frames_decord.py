@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from types import TracebackType
@@ -26,6 +28,31 @@ def decord_installed() -> bool:
     return find_spec("decord") is not None
 
 
+_IMPORT_LOCK = threading.Lock()
+
+
+def _decord() -> Any:
+    """The module, imported in a way that leaves the process able to reckon.
+
+    decord2 3.4.0 loads every CUDA library it finds beside itself, for all to see, even the one that takes the place
+    of the BLAS (``libnvblas``): a torch or FAISS imported afterwards ends the process in its first matrix product, with
+    a segmentation fault. Decoding on the CPU needs none of them, so that for the import they are out of sight.
+    """
+    with _IMPORT_LOCK:
+        if (there := sys.modules.get("decord")) is not None:
+            return there
+        hidden = "nvidia" in sys.modules, sys.modules.get("nvidia")
+        sys.modules["nvidia"] = None  # type: ignore[assignment]  # what importlib calls a package that is not there
+        try:
+            import decord
+        finally:
+            del sys.modules["nvidia"]
+            if hidden[0]:
+                sys.modules["nvidia"] = hidden[1]  # type: ignore[assignment]
+        decord.logging.set_level(decord.logging.QUIET)
+        return decord
+
+
 class DecordReader:
     """Reads frames by position; decord turns them upright itself. Raises `DecordError`, never half a result."""
 
@@ -36,9 +63,7 @@ class DecordReader:
             raise DecordError("it miscounts frames behind open GOPs")
         if index.cut_off:
             raise DecordError("it loses the whole batch of a truncated file")
-        import decord
-
-        decord.logging.set_level(decord.logging.QUIET)
+        decord = _decord()
         try:
             self._reader: Any = decord.VideoReader(path, num_threads=threads)
             count = len(self._reader)

@@ -82,7 +82,8 @@ def _loaded(item: Item, size: int, frames: int) -> Loaded:
 def digest(item: Item) -> str:
     """The hash of what will be embedded: kind, file content, page or span, text. 40 hex digits (blake2b).
 
-    Two Items with equal digests embed to equal vectors: names, ids and metadata do not matter. Files are
+    Two Items with equal digests embed to equal vectors: names, ids and metadata do not matter. The text of a picture
+    or video counts here, although few embedders read it (`mmrank.index.work.content_hash` leaves it out). Files are
     streamed, and hashed once for all their pages and spans as long as they do not change.
 
     Thread-safe. Raises `MediaError` when a file is missing or cannot be read.

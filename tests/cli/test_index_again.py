@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mmrank.cli.index import _upkeep
+from mmrank.index.report import Upkeep
 
 TOY = ("--model", "toybox", "--threads", "1")
 
@@ -38,6 +43,28 @@ def test_renames_are_counted_and_pruned(run: Any, photos: Path, tmp_path: Path) 
     assert found == {"added": 2, "moved": 1, "updated": 0, "unchanged": 2, "removed": 2, "failed": []}
     (photos / "renamed.jpg").rename(photos / "again.jpg")
     assert "1 added (1 of them moved or renamed), 0 updated, 3 unchanged, 1 removed" in run(*command).stdout
+
+
+def test_upkeep_is_a_line_and_in_json(run: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("index", photos, "--to", tmp_path / "i", *TOY)
+    first = json.loads(run(*command, "--json").stdout)
+    assert first["upkeep"] == {"indexed": [], "approximate": [], "compacted": {}, "versions_removed": 0}
+    assert "Kept fast" not in run(*command).stdout
+    monkeypatch.setattr("mmrank.index.upkeep.FRAGMENTS", 1)
+    monkeypatch.setattr("mmrank.index.upkeep.KEEP_VERSIONS", timedelta(microseconds=1))
+    shutil.copy(min(photos.iterdir()), photos / "copy.jpg")
+    result = run(*command)
+    assert re.search(r"\nKept fast: indexes brought up to date; \d+ old versions removed\n", result.stdout)
+    monkeypatch.setattr("mmrank.index.scalar.SCALAR_ROWS", 2)
+    monkeypatch.setattr("mmrank.index.upkeep.FRAGMENTS", 20)
+    told = json.loads(run(*command, "--json").stdout)["upkeep"]
+    assert {"bytes", "width"} <= set(told["indexed"])
+    assert told["compacted"] == {}
+    done = Upkeep(compacted={"items": (24, 2)}, versions_removed=1, indexed=list("abcdef"), approximate=["vector"])
+    assert _upkeep(done) == (
+        "24 data files put together to 2; indexes brought up to date; 1 old version removed; "
+        "6 columns indexed for filters (a, b, c, d, e, ...); an approximate index built"
+    )
 
 
 def test_verify_finds_what_neither_size_nor_time_shows(run: Any, photos: Path, tmp_path: Path) -> None:

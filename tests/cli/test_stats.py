@@ -50,7 +50,11 @@ def test_stats_of_declared_metadata_and_failures(run, shop: Path) -> None:
     assert "Items       1 (1 image)" in shown.stdout
     assert "2 failures:" in shown.stdout
     assert max(map(len, shown.stdout.split("2 failures:")[0].splitlines())) <= 80
-    assert "yesterday" in run("stats", folder, "--failures").stdout
+    whole = run("stats", folder, "--failures").stdout
+    assert "yesterday" in whole
+    assert max(map(len, whole.splitlines())) > 120
+    assert max(map(len, shown.stdout.splitlines())) <= 120  # what a pipe is given; a terminal's own width on one
+    assert shown.stdout.endswith("…\n  --failures shows them whole\n") or "…" in shown.stdout
     found = json.loads(
         run("search", folder, "a red cube", "--where", "price < 80 and taken >= date '2025-01-01'", "--json").stdout
     )

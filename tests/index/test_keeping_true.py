@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from mmrank.embed.base import Embedder
 from mmrank.index.build import add
+from mmrank.index.index import Index
 from mmrank.index.report import AddReport
 from mmrank.index.schema import SOURCE, STAMP
 from mmrank.index.store import Store
@@ -170,9 +172,51 @@ def test_other_metadata_rewrites_the_row_and_opens_nothing(
         assert counts(add(store, watched, [*priced(2)[:1], *priced(1)[1:]])) == (0, 1, 39, 0)
     assert (files, hashed, watched.embedded) == ([], [], [])
     assert rows(store)["0000.jpg"]["price"] == 2
-    captioned = [Item(id="0001.jpg", kind="image", uri=str(folder / "0001.jpg"), text="now with a caption")]
-    assert counts(add(store, watched, captioned)) == (0, 1, 0, 0)
-    assert rows(store)["0001.jpg"]["text"] == "now with a caption"
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_another_caption_rewrites_the_row_and_embeds_nothing(
+    store: Store, watched: Any, folder: Path, in_memory: bool, verify: bool
+) -> None:
+    def captioned(*captions: str | None) -> list[Item]:
+        given = [
+            {"image": path.read_bytes()} if in_memory else {"uri": str(path)}
+            for path in sorted(folder.iterdir())[: len(captions)]
+        ]
+        named = zip(given, captions, strict=True)
+        return [Item(id=f"p{n}", kind="image", text=text, **one) for n, (one, text) in enumerate(named)]
+
+    add(store, watched, captioned("a red kite", None, "a grey owl"))
+    before = rows(store)
+    watched.embedded = []
+    assert counts(add(store, watched, captioned("a red kite", None, "a grey owl"), verify=verify)) == (0, 0, 3, 0)
+    assert counts(add(store, watched, captioned("a red kite", "a blue jay", None), verify=verify)) == (0, 2, 1, 0)
+    assert watched.embedded == []
+    after = rows(store)
+    assert [after[f"p{n}"]["text"] for n in range(3)] == ["a red kite", "a blue jay", None]
+    assert [after[name]["vector"] for name in before] == [before[name]["vector"] for name in before]
+    index = Index(store, watched)
+    assert [hit.item.id for hit in index.search("jay", mode="text")] == ["p1"]
+    assert index.search("owl", mode="text").hits == ()
+    assert counts(add(store, watched, captioned("a red kite", "a blue jay", None), verify=verify)) == (0, 0, 3, 0)
+
+
+def test_one_picture_with_two_captions_is_embedded_once(store: Store, watched: Any, folder: Path) -> None:
+    path = str(folder / "0000.jpg")
+    items = [Item(id=text, kind="image", uri=path, text=text) for text in ("kite", "owl")]
+    assert counts(add(store, watched, items)) == (2, 0, 0, 0)
+    assert len(watched.embedded) == 1
+    assert {name: row["text"] for name, row in rows(store).items()} == {"kite": "kite", "owl": "owl"}
+
+
+def test_an_embedder_that_reads_captions_is_asked_again(store: Store, watched: Any, folder: Path) -> None:
+    watched.embeds_captions = True
+    item = Item(id="a", kind="image", uri=str(folder / "0000.jpg"), text="a kite")
+    add(store, watched, [item])
+    watched.embedded = []
+    assert counts(add(store, watched, [replace(item, text="an owl")])) == (0, 1, 0, 0)
+    assert watched.embedded == ["a"]
 
 
 def test_an_index_of_an_older_mmrank_gets_its_stamps(

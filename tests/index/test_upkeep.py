@@ -17,6 +17,7 @@ from mmrank.index.index import Index
 from mmrank.index.measure import probes, true_reach
 from mmrank.index.nearest import AnnSettings
 from mmrank.index.options import SearchOptions
+from mmrank.index.report import Upkeep
 from mmrank.index.search import _source
 from mmrank.index.stats import stats
 from mmrank.index.store import Store
@@ -86,12 +87,14 @@ def test_many_small_writes_are_compacted(store_path: Path) -> None:
     for part in range(upkeep.FRAGMENTS + 2):
         put(store, random_rows(2, prefix=f"p{part}-", seed=part))
         if part == 3:
-            upkeep.after_build(store, WordHashEmbedder(), changed=8)
+            done = Upkeep()
+            upkeep.after_build(store, WordHashEmbedder(), changed=8, done=done)
+            assert done.nothing
             assert store.items.stats()["fragment_stats"]["num_fragments"] == 4
-    upkeep.after_build(store, WordHashEmbedder(), changed=2)
-    assert (
-        store.items.stats()["fragment_stats"]["num_fragments"] <= 2
-    )  # those an index covers are not merged with others
+    upkeep.after_build(store, WordHashEmbedder(), changed=2, done=done)
+    left = store.items.stats()["fragment_stats"]["num_fragments"]
+    assert left <= 2  # those an index covers are not merged with others
+    assert done == Upkeep(compacted={"items": (upkeep.FRAGMENTS + 2, left)})  # no version is an hour old
     assert all(i.num_unindexed_rows == 0 for i in store.items.list_indices())
 
 
@@ -125,8 +128,10 @@ def test_the_policy_builds_an_approximate_index_beyond_the_budget(store_path: Pa
     put(store, rows[:399])
     assert upkeep.after_build(store, WordHashEmbedder(), changed=399, exact_bytes=budget) is None
     put(store, rows[399:])
-    found = upkeep.after_build(store, WordHashEmbedder(), changed=1, exact_bytes=budget)
+    done = Upkeep()
+    found = upkeep.after_build(store, WordHashEmbedder(), changed=1, exact_bytes=budget, done=done)
     assert found is not None
+    assert done == Upkeep(approximate=["vector"])
     assert found >= 0.98
     assert "vector" in indexed(store)
     assert upkeep.after_build(store, WordHashEmbedder(), changed=0, exact_bytes=budget) == found

@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +108,24 @@ def test_decord_is_not_asked_where_it_was_found_wrong(clips: dict[str, Path]) ->
             DecordReader(str(clips[name]), frame_index(clips[name]))
     with pytest.raises(MediaError, match="cannot be read with decord"):
         sample_frames(clips["broadcast.ts"], frames=2, backend="decord")
+
+
+@needs_decord
+def test_torch_can_still_reckon_after_decord(clips: dict[str, Path]) -> None:
+    """In a process of its own, with decord first: that is the order in which decord2 took torch's BLAS away."""
+    pytest.importorskip("torch")
+    program = f"""
+from mmrank.media.video import sample_frames
+assert len(sample_frames({str(clips["gop12.mp4"])!r}, frames=2, backend="decord").images) == 2
+import sys
+assert "torch" not in sys.modules and "nvidia" not in sys.modules
+import torch
+q = torch.ones(1, 2, 50, 32)
+assert torch.nn.functional.scaled_dot_product_attention(q, q, q).eq(1).all()
+print("reckoned")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "reckoned\n", done.stderr
 
 
 def test_it_works_without_decord(clips: dict[str, Path], read_barcode: Read, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,14 +48,14 @@ class FigureTable:
 
 
 def tables(evaluation: Evaluation) -> Iterator[FigureTable]:
-    """Every table of an evaluation: metrics and costs task by task, figures over all tasks, significance."""
+    """Every table of an evaluation, for a terminal: metrics and costs by task, figures over all tasks, significance."""
     for task in evaluation.dataset.tasks:
         yield metric_table(evaluation, task)
         yield cost_table(evaluation, task)
     if evaluation.combined:
         yield combined_table(evaluation)
     if evaluation.comparisons:
-        yield from significance_tables(evaluation)
+        yield from significance_tables(evaluation, chances=False)
 
 
 def of_task(evaluation: Evaluation, task: Task) -> list[SystemTask]:
@@ -181,8 +181,8 @@ def combined_table(evaluation: Evaluation) -> FigureTable:
     return FigureTable(title="Over all tasks", columns=tuple(names), lines=lines, note=_reading(names, unit))
 
 
-def significance_tables(evaluation: Evaluation) -> Iterator[FigureTable]:
-    """Paired tests, task by task: a line for two systems, a column for a metric."""
+def significance_tables(evaluation: Evaluation, *, chances: bool = True) -> Iterator[FigureTable]:
+    """Paired tests, task by task: a line for two systems, a column for a metric. `chances`: every cell tells its p."""
     unit = units(evaluation)
     for task in dict.fromkeys(each.task for each in evaluation.comparisons):
         here = [each for each in evaluation.comparisons if each.task == task]
@@ -191,7 +191,7 @@ def significance_tables(evaluation: Evaluation) -> Iterator[FigureTable]:
         lines = []
         for first, second in pairs:
             found = {each.metric: each for each in here if (each.first, each.second) == (first, second)}
-            cells = tuple(_tested(found.get(name)) for name in names)
+            cells = tuple(_tested(found.get(name), chances) for name in names)
             marks = tuple(_verdict(found.get(name), unit) for name in names)
             lines.append(Line(name=f"{first} → {second}", kind="system", cells=cells, marks=marks))
         yield FigureTable(
@@ -199,16 +199,18 @@ def significance_tables(evaluation: Evaluation) -> Iterator[FigureTable]:
             about="first → second",
             columns=names,
             lines=tuple(lines),
-            note="Second minus first, with the p of a paired two-sided randomisation test after Holm's correction over "
-            f"all {len(evaluation.comparisons)} comparisons. Marked (*): p below {SIGNIFICANT}.",
+            note=f"Second minus first. Marked (*): p below {SIGNIFICANT} in a paired two-sided randomisation test, "
+            f"after Holm's correction over all {len(evaluation.comparisons)} comparisons"
+            + ("." if chances else "; every p is in the report and in metrics.json."),
         )
 
 
-def _tested(found: Comparison | None) -> str:
+def _tested(found: Comparison | None, chances: bool) -> str:
     if found is None:
         return NONE
     star = "*" if found.p_corrected < SIGNIFICANT else ""
-    return f"{signed(found.difference)}{star} (p {chance(found.p_corrected)})"
+    told = f" (p {chance(found.p_corrected)})" if chances else ""
+    return f"{signed(found.difference)}{star}{told}"
 
 
 def _verdict(found: Comparison | None, unit: Mapping[str, str]) -> Mark:

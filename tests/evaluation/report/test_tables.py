@@ -151,6 +151,8 @@ def test_significance_marks_what_holds_after_correction(reranking: Evaluation) -
     (line,) = table.lines
     assert line.name == "yes_no → square"
     assert line.cells[0] == "+5.00* (p 0.001)"
+    (short,) = significance_tables(reranking, chances=False)
+    assert short.lines[0].cells[0] == "+5.00*"
     assert line.marks == ("better", "better")
     weak = tuple(replace(each, p_corrected=0.2) for each in reranking.comparisons)
     (table,) = significance_tables(replace(reranking, comparisons=weak))
