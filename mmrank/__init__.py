@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmrank.fusion import merge as merge
     from mmrank.group import group_by as group_by
     from mmrank.index.index import Index as Index
+    from mmrank.index.ray_workers import RayWorkers as RayWorkers
     from mmrank.kinship import kin_groups as kin_groups
     from mmrank.media.remote import allow_remote as allow_remote
     from mmrank.media.scan import scan as scan
@@ -81,6 +82,7 @@ _HOME = {
     "Pipeline": "pipeline",
     "Query": "types",
     "Ranking": "types",
+    "RayWorkers": "index.ray_workers",
     "RecipeError": "errors",
     "Record": "types",
     "Run": "run",

@@ -27,6 +27,10 @@ class IndexStoreError(MmrankError):
     """An index cannot be opened, read or written, or was built by another embedder."""
 
 
+class WorkersError(MmrankError):
+    """The workers of a build elsewhere cannot be reached or started: no cluster, no room, no model there."""
+
+
 class NoIndexError(IndexStoreError):
     """There is no index at the place named, or only one that was begun and never finished."""
 

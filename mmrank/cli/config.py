@@ -9,6 +9,7 @@
     span_seconds = 30                    # 0 keeps long videos whole
     prune = true                         # forget what is gone from the paths
     sidecars = false                     # leave captions, data and subtitles beside files alone
+    on = "ray"                           # build on a Ray cluster: docs/cluster.md
 
     [metadata]                           # types of metadata keys; others get the type of their first value
     price = "float"
@@ -47,6 +48,7 @@ class IndexConfig(BaseModel):
     chunk_characters: Annotated[int | None, Field(ge=1)] = None
     batch_size: Annotated[int | None, Field(ge=1)] = None
     workers: Annotated[int | None, Field(ge=1)] = None
+    on: str = "here"
     device: str | None = None
     precision: str | None = None
     threads: Annotated[int | None, Field(ge=1)] = None

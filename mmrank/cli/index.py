@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmrank.cli.command import COULD_NOT
+from mmrank.cli.index_report import print_report
 from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
-from mmrank.cli.output import count, duration, out, print_json, printable, say, stdout_for_json, warn
-from mmrank.errors import MediaError, NoIndexError, UsageError
+from mmrank.cli.output import print_json, say, stdout_for_json, warn
+from mmrank.errors import NoIndexError, UsageError
 
 if TYPE_CHECKING:
     from mmrank.cli.config import IndexConfig
     from mmrank.embed.base import Embedder
-    from mmrank.index.report import AddReport, Upkeep
+    from mmrank.index.report import AddReport
+    from mmrank.index.workers import Workers
     from mmrank.media.scan import Scan
-
-CAUSES = 5
-"""Failures and warnings shown in the summary; all of them are in --json and in --log."""
 
 
 def index(
@@ -51,7 +50,16 @@ def index(
     ] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Items the model sees at once.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Threads that decode ahead of the model.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Threads that decode ahead of the model; with --on ray, workers."),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Who decodes and embeds: `here` (the default), `ray` (the cluster of RAY_ADDRESS, or workers on this "
+            "computer), or a cluster's address, such as ray://head:10001.",
+        ),
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Afterwards remove what is in the index and no longer in these paths.")
@@ -89,6 +97,7 @@ def index(
         file_metadata=False if no_file_metadata else None,
         batch_size=batch_size,
         workers=workers,
+        on=on,
         prune=prune or None,
         verify=verify or None,
         strict=strict or None,
@@ -117,7 +126,7 @@ def index(
             }
         )
     else:
-        _print(report, found, spec, settings.to or "")
+        print_report(report, found, spec, settings.to or "")
     if settings.strict and report.failed:
         raise typer.Exit(COULD_NOT)
 
@@ -141,6 +150,7 @@ def build(settings: IndexConfig) -> tuple[AddReport, Scan, str]:
             sidecars=settings.sidecars,
         )
 
+    workers = workers_of(settings)
     found = scanned()  # says at once when a path is not there, before a model is loaded
     embedder = _embedder(settings)
     target = Index.create(settings.to or "", embedder, metadata=settings.metadata)
@@ -150,12 +160,30 @@ def build(settings: IndexConfig) -> tuple[AddReport, Scan, str]:
         report = target.add(
             found,
             batch_size=size,
-            workers=settings.workers,
+            workers=workers,
             progress=progress,
             prune=settings.prune,
             verify=settings.verify,
         )
     return report, found, embedder.spec
+
+
+def workers_of(settings: IndexConfig) -> int | Workers | None:
+    """Who decodes and embeds: so many threads of this process, or workers of a cluster."""
+    if settings.on == "here":
+        return settings.workers
+    if settings.on != "ray" and "://" not in settings.on:
+        raise UsageError(f"--on is {settings.on!r}; it may be here, ray, or a Ray cluster's address: ray://HOST:10001.")
+    from mmrank.index.ray_workers import RayWorkers
+
+    return RayWorkers(
+        None if settings.on == "ray" else settings.on,
+        count=settings.workers,
+        gpus=0 if settings.device == "cpu" else None,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
 
 
 def columns_named(pairs: Sequence[str] | None) -> dict[str, str]:
@@ -234,64 +262,3 @@ def _spec_of(address: str) -> str | None:
         return Store.open(address, None).manifest.embedder
     except NoIndexError:
         return None
-
-
-def _print(report: AddReport, found: Scan, spec: str, to: str) -> None:
-    console = out()
-    moved = f" ({report.moved:,} of them moved or renamed)" if report.moved else ""
-    done = f"{report.added:,} added{moved}, {report.updated:,} updated, {report.unchanged:,} unchanged"
-    if report.removed:
-        done += f", {report.removed:,} removed"
-    console.print(f"{done}, {len(report.failed):,} failed in {duration(report.seconds)}", markup=False, soft_wrap=True)
-    if report.recall is not None:
-        share = f"{100 * report.recall:.1f} %"
-        console.print(f"Approximate search finds {share} of the ten nearest (recall@10, measured)", markup=False)
-    if not report.upkeep.nothing:
-        console.print(f"Kept fast: {_upkeep(report.upkeep)}", markup=False, soft_wrap=True)
-    if skipped := sum(found.skipped.values()):
-        kinds = ", ".join(f"{number:,} {printable(name)}" for name, number in found.skipped.most_common(CAUSES))
-        more = ", ..." if len(found.skipped) > CAUSES else ""
-        console.print(f"Left out {count(skipped, 'file')} of other sorts: {kinds}{more}", markup=False, soft_wrap=True)
-    _list("Could not be indexed", [_cause(uri, why) for uri, why in report.failed])
-    # the model's own warning came before the work; these are of single files
-    _list("Note", [_cause(uri, what) for uri, what in report.warnings if uri != spec])
-    if report.added + report.updated + report.unchanged:
-        console.print(f'\nNow: mmrank search {to} "what you are looking for"', markup=False, soft_wrap=True)
-
-
-def _upkeep(done: Upkeep) -> str:
-    """What was done to keep the index fast, in a line."""
-    parts = [f"{count(was, 'data file')} put together to {now:,}" for was, now in done.compacted.values() if now < was]
-    if done.compacted:
-        parts.append("indexes brought up to date")
-    if done.versions_removed:
-        parts.append(f"{count(done.versions_removed, 'old version')} removed")
-    if done.indexed:
-        named = ", ".join(done.indexed[:CAUSES]) + (", ..." if len(done.indexed) > CAUSES else "")
-        parts.append(f"{count(len(done.indexed), 'column')} indexed for filters ({named})")
-    if done.approximate:
-        parts.append("an approximate index built")
-    return "; ".join(parts)
-
-
-def _cause(uri: str, why: str) -> str:
-    """The file and what is the matter with it, without naming the file twice."""
-    from mmrank.media.uri import printable as show_path
-    from mmrank.media.uri import split_uri
-
-    try:
-        name = show_path(split_uri(uri).path)
-    except MediaError:  # the uri of something that is not a local file
-        name = uri
-    return why if name in why else f"{uri}: {why}"
-
-
-def _list(heading: str, lines: list[str]) -> None:
-    if not lines:
-        return
-    console = out()
-    console.print(f"\n{heading}:", markup=False)
-    for line in lines[:CAUSES]:
-        console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
-    if len(lines) > CAUSES:
-        console.print(f"  and {len(lines) - CAUSES:,} more (--json and --log list all)", markup=False)

@@ -15,16 +15,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from mmrank.embed.base import Embedder
 from mmrank.errors import UsageError
-from mmrank.index.ahead import batched, bounded_map
-from mmrank.index.embedding import embed_batch
+from mmrank.index.ahead import batched
 from mmrank.index.known import Known
 from mmrank.index.memory import system_allocator
 from mmrank.index.plan import Planner
@@ -32,7 +29,8 @@ from mmrank.index.report import AddReport, IncompleteBuildError, ProgressCallbac
 from mmrank.index.snapshot import EXACT_BYTES
 from mmrank.index.stamps import keep_columns
 from mmrank.index.store import Store
-from mmrank.index.work import Taken, Work, digest_item, prepare_work, recognise, weight
+from mmrank.index.work import Digested, Taken, Work, digest_item, weight
+from mmrank.index.workers import Threads, Workers
 from mmrank.index.writer import Writer
 from mmrank.media.load import forget_digests
 from mmrank.media.uri import is_remote, path_uri
@@ -47,14 +45,8 @@ LOOK_UP = 512
 """Items looked up in the table at once. A look-up takes 10 to 50 ms however many it is for (100,000 rows, no id
 index yet), so that small chunks would cost more than a fast GPU's embedding."""
 
-FIRST_BATCH, FIRST_LOOK_UP = 8, 16
-"""Sizes at the start, doubled each time: the model waits for eight decoded images, not for 64."""
-
-BATCHES_AHEAD = 2
-"""Decoded batches that may wait for the model: one is not enough when decoding times vary."""
-
-MOST_WORKERS = 16
-"""More decoding threads than this wait for each other in Python, and feed any one GPU."""
+FIRST_LOOK_UP = 16
+"""Of the first chunk, doubled for each further one."""
 
 
 def add(
@@ -63,7 +55,7 @@ def add(
     items: Iterable[Item],
     *,
     batch_size: int = BATCH_SIZE,
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     progress: ProgressCallback | None = None,
     thumbnails: bool = True,
     strict: bool = False,
@@ -79,10 +71,11 @@ def add(
     report and in the `failures` table with its cause, and the rest goes on. Items are counted as they come; of several
     with one id the last is kept.
 
-    `batch_size`: images per model call (a video counts as its frames). `workers`: decoding threads; one less
-    than the CPUs by default. `progress`: called with a `Progress` at every step, from this thread. `thumbnails`:
-    keep a small JPEG of whatever has a picture. `exact_bytes`: beyond this size of the matrix of all vectors an
-    approximate index is built. On Ctrl-C what is embedded is written before it is raised again.
+    `batch_size`: images per model call (a video counts as its frames). `workers`: decoding threads of this process, one
+    less than the CPUs by default; or other `Workers`, such as `mmrank.RayWorkers`. `progress`: called with a `Progress`
+    at every step, from this thread. `thumbnails`: keep a small JPEG of whatever has a picture. `exact_bytes`: beyond
+    this size of the matrix of all vectors an approximate index is built. On Ctrl-C what is embedded is written before
+    it is raised again.
 
     Raises `UsageError` for wrong options, `IndexStoreError` when the embedder is not the index's or the index
     cannot be written; with `strict`, `IncompleteBuildError` at the end when an item failed.
@@ -100,17 +93,16 @@ def add(
     tally = Tally(progress, len(items) if isinstance(items, Sized) else None)
     if embedder.warning:
         tally.warn(embedder.spec, embedder.warning)
-    with system_allocator(), _closing(Writer(store, tally)) as writer:
+    crew_of = workers if isinstance(workers, Workers) else Threads(workers)
+    with system_allocator(), _closing(Writer(store, tally)) as writer, crew_of.started(embedder) as crew:
         known = Known.of(store, verify=verify)
         nothing = Known(known.schema)
         planner = Planner(
             store, tally, writer, known, lambda one: digest_item(Taken(one.item, one.source), embedder, nothing)
         )
-        count = workers or default_workers()
-        with _workers(count, "digest") as digesting, _workers(count, "decode") as decoding:
-            works = _planned(digesting, planner, writer, embedder, known, items)
-            for batch in _prepared(decoding, works, tally, embedder, batch_size, thumbnails=thumbnails):
-                _embed(embedder, batch, tally, writer)
+        works = _planned(crew.digested(_taken(items), known), planner, writer)
+        for batch in crew.embedded(works, tally, batch_size=batch_size, thumbnails=thumbnails):
+            _put(batch, tally, writer)
         for uri, why in getattr(items, "failures", ()):  # a Scan's own: files that gave no item
             writer.fail(uri, why)
     for uri, what in getattr(items, "warnings", ()):  # of files that gave their items all the same
@@ -127,68 +119,13 @@ def add(
     return report
 
 
-def default_workers() -> int:
-    """Decoding threads: the CPUs this process may use but one, which drives the model."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(cpus - 1, 1), MOST_WORKERS)
-
-
-def _planned(  # noqa: PLR0917 - what one build is made of
-    pool: ThreadPoolExecutor,
-    planner: Planner,
-    writer: Writer,
-    embedder: Embedder,
-    known: Known,
-    items: Iterable[Item],
-) -> Iterator[Work]:
-    digested = bounded_map(
-        pool,
-        partial(digest_item, embedder=embedder, known=known),
-        _taken(items),
-        ahead=LOOK_UP,
-        weigh=lambda taken: weight(taken.item, frames=1),
-        glance=partial(recognise, embedder=embedder, known=known),
-    )
+def _planned(digested: Iterator[Digested], planner: Planner, writer: Writer) -> Iterator[Work]:
     for chunk in batched(digested, LOOK_UP, first=FIRST_LOOK_UP, weigh=lambda one: weight(one.item, frames=1)):
         yield from planner.plan(chunk)
         writer.flush_when_due()
 
 
-def _prepared(
-    pool: ThreadPoolExecutor,
-    works: Iterator[Work],
-    tally: Tally,
-    embedder: Embedder,
-    batch_size: int,
-    *,
-    thumbnails: bool,
-) -> Iterator[list[Work]]:
-    def weigh(work: Work) -> int:
-        return weight(work.item, embedder.needs.frames) if work.leads else 1
-
-    ready = bounded_map(
-        pool,
-        partial(prepare_work, embedder=embedder, thumbnails=thumbnails),
-        works,
-        ahead=BATCHES_AHEAD * batch_size,
-        weigh=weigh,
-    )
-    batches = batched(ready, batch_size, first=FIRST_BATCH, weigh=weigh)
-    number = 0
-    while True:
-        number += 1
-        log.debug("decoding batch %d", number)
-        tally.enter("decoding")
-        batch = next(batches, None)
-        if batch is None:
-            return
-        log.debug("embedding batch %d: %d items", number, len(batch))
-        yield batch
-
-
-def _embed(embedder: Embedder, batch: list[Work], tally: Tally, writer: Writer) -> None:
-    tally.enter("embedding")
-    embed_batch(embedder, batch)
+def _put(batch: list[Work], tally: Tally, writer: Writer) -> None:
     for work in batch:
         name, content = name_of(work.item), work.content
         if content.error is not None:
@@ -211,20 +148,10 @@ def _closing(writer: Writer) -> Iterator[Writer]:
         writer.close()
 
 
-@contextmanager
-def _workers(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that finish what they are at, and nothing more, when the build ends early."""
-    pool = ThreadPoolExecutor(count, thread_name_prefix=f"mmrank-{name}")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _check(items: Iterable[Item], batch_size: int, workers: int | None) -> None:
+def _check(items: Iterable[Item], batch_size: int, workers: int | Workers | None) -> None:
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
-    if workers is not None and workers < 1:
+    if isinstance(workers, int) and workers < 1:
         raise UsageError(f"workers is {workers}; it must be at least 1, or None.")
     if isinstance(items, str | bytes | os.PathLike | Item):
         raise UsageError(f"add takes Items, and got {items!r}. For files: index.add(mmrank.scan(path)).")

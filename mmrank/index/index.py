@@ -23,6 +23,7 @@ from mmrank.index.snapshot import EXACT_BYTES
 from mmrank.index.sources import by_id
 from mmrank.index.stats import failures, stats
 from mmrank.index.store import Store
+from mmrank.index.workers import Workers
 from mmrank.types import Item
 
 
@@ -89,7 +90,7 @@ class Index(Searchable):
         items: Iterable[Item],
         *,
         batch_size: int = BATCH_SIZE,
-        workers: int | None = None,
+        workers: int | Workers | None = None,
         progress: ProgressCallback | None = None,
         thumbnails: bool = True,
         strict: bool = False,
@@ -99,7 +100,8 @@ class Index(Searchable):
         """Put Items in by id: new ones are embedded, changed ones again, the rest left alone.
 
         Safe to kill at any moment and run again. A file of the size and time it had is not opened; `verify` hashes
-        all (see docs/keeping_true.md). The other options are those of `mmrank.index.build.add`, and `prune`:
+        all (see docs/keeping_true.md). `workers`: decoding threads here, or `mmrank.RayWorkers` of a cluster
+        (docs/cluster.md). The other options are those of `mmrank.index.build.add`, and `prune`:
         afterwards remove what `items`, which must be a Scan, shows to be gone (see `mmrank.index.prune`; a strict
         build that raises removes nothing).
         """

@@ -54,6 +54,14 @@ class Work:
     stamp: str | None = None
     source: str | None = None
 
+    def finish(self, made: Content) -> None:
+        """Take over what another process made of the content; the object stays the one that followers share."""
+        content = self.content
+        content.embedded, content.error = made.embedded, made.error
+        content.text, content.thumbnail, content.times = made.text, made.thumbnail, made.times
+        content.warnings = made.warnings
+        self.item = replace(self.item, image=None)  # a row holds no pixels
+
 
 class Taken(NamedTuple):
     """An item as it came, and the uri of the table or archive that it was read from, if it was."""
@@ -103,8 +111,16 @@ def recognise(taken: Taken, embedder: Embedder, known: Known) -> Digested | None
     return Digested(item, found, mark, source, same=True) if known.same(item, mark, found, source) else None
 
 
-def digest_item(taken: Taken, embedder: Embedder, known: Known) -> Digested:
-    """Hash what would be embedded, unless the row there is has the stamp that the file has now."""
+class Unread(NamedTuple):
+    """An item whose content must be hashed: nothing that is known without reading it tells what it is."""
+
+    item: Item
+    stamp: str | None
+    source: str | None
+
+
+def look(taken: Taken, embedder: Embedder, known: Known) -> Digested | Unread:
+    """What an item is, told without reading it: why it cannot go in, or that its row has the stamp its file has now."""
     item, source = taken
     try:
         if item.kind not in embedder.kinds:
@@ -113,10 +129,28 @@ def digest_item(taken: Taken, embedder: Embedder, known: Known) -> Digested:
             return Digested(item, None, error=why)
         check_storable(item)
         mark = stamp(item)  # before the file is read: should it change meanwhile, the next build sees another
-        found = None if mark is not None and known.stamped(item.id, mark) else content_hash(item, embedder)
-        return Digested(item, found, mark, source, known.same(item, mark, found, source))
+        if mark is None or not known.stamped(item.id, mark):
+            return Unread(item, mark, source)
+        return Digested(item, None, mark, source, known.same(item, mark, None, source))
     except Exception as error:  # noqa: BLE001 - what a stranger's file sets off must end neither build nor worker
         return Digested(item, None, error=explain(error))
+
+
+def hashed(seen: Unread, content: str, known: Known) -> Digested:
+    """An item with the hash of its content."""
+    same = known.same(seen.item, seen.stamp, content, seen.source)
+    return Digested(seen.item, content, seen.stamp, seen.source, same)
+
+
+def digest_item(taken: Taken, embedder: Embedder, known: Known) -> Digested:
+    """Hash what would be embedded, unless the row there is has the stamp that the file has now."""
+    seen = look(taken, embedder, known)
+    if isinstance(seen, Digested):
+        return seen
+    try:
+        return hashed(seen, content_hash(seen.item, embedder), known)
+    except Exception as error:  # noqa: BLE001 - as above
+        return Digested(seen.item, None, error=explain(error))
 
 
 def prepare_work(work: Work, embedder: Embedder, *, thumbnails: bool) -> Work:

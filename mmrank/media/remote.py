@@ -99,6 +99,12 @@ def allow_remote(*prefixes: str) -> None:
         _allowed.update(cleaned)
 
 
+def allowed() -> frozenset[str]:
+    """What `allow_remote` was given in this process: for another one that is to fetch for it."""
+    with _lock:
+        return frozenset(_allowed)
+
+
 def is_allowed(uri: str) -> bool:
     """Whether an address may be fetched."""
     try:

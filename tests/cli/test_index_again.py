@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mmrank.cli.index import _upkeep
+from mmrank.cli.index_report import _upkeep
 from mmrank.index.report import Upkeep
 
 TOY = ("--model", "toybox", "--threads", "1")

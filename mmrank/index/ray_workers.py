@@ -1,0 +1,233 @@
+"""Workers of a Ray cluster: every one a process with its own model, on whatever computer has room for it.
+
+Planning and writing stay in the process that builds: one writer, the same look-ups, the same commits, so that a build
+on a cluster is resumed, killed and kept true like any other, and gives the same rows in the same order. What travels is
+items and hashes to the workers, and vectors and thumbnails back; pictures and videos are read where they are decoded.
+
+These are Ray's actors and not Ray Data's stages: a dataset must be known before it runs and loads the model anew for
+every run, while a build plans what it embeds as it goes, by what earlier items turned out to be.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from mmrank.embed.base import Embedder
+from mmrank.embed.registry import load_embedder
+from mmrank.errors import EmbedderError, MissingDependencyError, UsageError, WorkersError
+from mmrank.index.ahead import batched, bounded_map
+from mmrank.index.hand import Failed, Hand, MakeEmbedder
+from mmrank.index.known import Known
+from mmrank.index.ray_hands import Hands, cause
+from mmrank.index.report import Tally
+from mmrank.index.work import Content, Digested, Taken, Unread, Work, hashed, look, recognise
+from mmrank.index.workers import FIRST_BATCH, Crew, pool, taken_weight, work_weight
+from mmrank.media.remote import allowed
+
+log = logging.getLogger("mmrank.index.build")
+
+HASHED_TOGETHER = 32
+"""Items of one call for hashes: a call takes about a millisecond, as long as hashing a few photographs."""
+
+CALLS_EACH = 2
+"""Batches a worker has at a time: one under the model, one being decoded."""
+
+START_SECONDS = 600.0
+"""How long workers may take to start: a cluster that grows when asked needs minutes for a new machine."""
+
+MOST_DECODING = 8
+"""CPUs of a worker with a GPU: more decoding threads wait for each other in Python."""
+
+
+class RayWorkers:
+    """Workers on a Ray cluster, for ``index.add(items, workers=...)``.
+
+    `address`: of a cluster (``auto``, ``ray://head:10001``); None takes the one in ``RAY_ADDRESS`` or around this
+    process, and otherwise starts Ray on this computer for as long as the build runs. `count`: how many; by default one
+    for every GPU of the cluster, or for every CPU where there is none. `gpus` and `cpus` of each: by default one GPU
+    where there are any, and the CPUs shared out, at most 8. `device`, `precision` and `threads` are those of
+    `mmrank.load_embedder` in a worker, where `threads` is its CPUs when None. `embedder`: loads the model there
+    instead, where the index's own spec does not. `start_seconds`: how long workers may take to start, or to come back.
+    mmrank must be installed on every node, and files must have the same paths there (docs/cluster.md).
+
+    Raises `MissingDependencyError` without Ray, `UsageError` for numbers that cannot be.
+
+    >>> index.add(mmrank.scan("s3://bucket/photos"), workers=mmrank.RayWorkers("auto"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        count: int | None = None,
+        cpus: float | None = None,
+        gpus: float | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        embedder: MakeEmbedder | None = None,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        for name, value, least in (("count", count, 1), ("cpus", cpus, 0), ("gpus", gpus, 0)):
+            if value is not None and value < least:
+                raise UsageError(f"{name} is {value}; it must be at least {least}, or None.")
+        if find_spec("ray") is None:
+            raise MissingDependencyError("Ray", "ray", "a build on a cluster")
+        self._address = address
+        self._count, self._cpus, self._gpus = count, cpus, gpus
+        self._device, self._precision, self._threads = device, precision, threads
+        self._make = embedder
+        self._patience = start_seconds
+
+    @contextmanager
+    def started(self, embedder: Embedder) -> Iterator[Crew]:
+        """Connect, start the workers, and see that each has the index's own model."""
+        import ray
+
+        own = not ray.is_initialized()
+        if own:
+            _connect(self._address)
+        hands: list[Any] = []
+        try:
+            count, cpus, gpus = self._shares(ray.cluster_resources())
+            log.info("starting %d Ray workers with %g CPUs and %g GPUs each", count, cpus, gpus)
+            make = self._make or partial(
+                load_embedder,
+                embedder.spec,
+                device=self._device,
+                precision=self._precision,
+                threads=self._threads or max(int(cpus), 1),
+            )
+            # A worker that died comes back, wherever there is room, and loads its model again.
+            options = {"num_cpus": cpus, "num_gpus": gpus, "max_restarts": -1, "max_concurrency": CALLS_EACH + 1}
+            actor = ray.remote(Hand).options(**options)
+            decoding = min(max(int(cpus), 1), MOST_DECODING)
+            hands += [actor.remote(make, decoding=decoding, home=platform.node()) for _ in range(count)]
+            self._greet(hands, embedder)
+            calls = CALLS_EACH * count
+            with pool(calls, "embed") as embedding, pool(calls, "digest") as hashing:
+                crew = Hands(hands, self._patience)
+                yield _RayCrew(embedder, crew, hashing=hashing, embedding=embedding, calls=calls)
+        finally:
+            for hand in hands:
+                ray.kill(hand)
+            if own:
+                ray.shutdown()
+
+    def _shares(self, there: dict[str, float]) -> tuple[int, float, float]:
+        """How many workers, and the CPUs and GPUs of each."""
+        all_cpus, all_gpus = there.get("CPU", 1), there.get("GPU", 0)
+        gpus = self._gpus if self._gpus is not None else float(all_gpus > 0)
+        room = all_gpus / gpus if gpus else all_cpus / (self._cpus or 1)
+        count = self._count or max(int(room), 1)
+        if self._cpus is not None:
+            return count, self._cpus, gpus
+        cpus = float(min(max(all_cpus // count, 1), MOST_DECODING)) if gpus else 1.0
+        return count, cpus, gpus
+
+    def _greet(self, hands: Sequence[Any], embedder: Embedder) -> None:
+        """Wait until every worker has its model, and raise unless it is the index's."""
+        import ray
+
+        waiting = [hand.introduce.remote() for hand in hands]
+        _, late = ray.wait(waiting, num_returns=len(waiting), timeout=self._patience)
+        if late:
+            raise WorkersError(
+                f"{len(late)} of {len(hands)} Ray workers did not start within {self._patience:g} s. The cluster has "
+                f"{_told(ray.cluster_resources())}, of which {_told(ray.available_resources())} are free. Ask for "
+                "fewer workers, or for less CPU and GPU each."
+            )
+        for ready in waiting:
+            try:
+                where, spec, fingerprint = ray.get(ready)
+            except ray.exceptions.RayError as error:
+                raise WorkersError(
+                    f"A Ray worker could not load {embedder.spec}. On every node mmrank must be installed and the "
+                    f"model's weights within reach. {cause(error)}"
+                ) from error
+            if (spec, fingerprint) != (embedder.spec, embedder.fingerprint):
+                raise EmbedderError(
+                    f"The Ray worker on {where} has another model than this process: {spec} with {fingerprint}, and "
+                    f"not {embedder.spec} with {embedder.fingerprint}. Put the same weights and versions there."
+                )
+            log.info("Ray worker ready on %s", where)
+
+
+class _RayCrew:
+    def __init__(self, embedder: Embedder, hands: Hands, *, hashing: Executor, embedding: Executor, calls: int) -> None:
+        self._embedder = embedder
+        self._hands = hands
+        self._hashing = hashing
+        self._embedding = embedding
+        self._calls = calls
+
+    def digested(self, taken: Iterable[Taken], known: Known) -> Iterator[Digested]:
+        chunks = batched(taken, HASHED_TOGETHER, first=FIRST_BATCH, weigh=taken_weight)
+        ahead = 2 * self._calls
+        for chunk in bounded_map(self._hashing, partial(self._digest, known=known), chunks, ahead=ahead, first=ahead):
+            yield from chunk
+
+    def embedded(
+        self, works: Iterable[Work], tally: Tally, *, batch_size: int, thumbnails: bool
+    ) -> Iterator[list[Work]]:
+        batches = batched(works, batch_size, first=FIRST_BATCH, weigh=partial(work_weight, embedder=self._embedder))
+        embed = partial(self._embed, thumbnails=thumbnails)
+        ahead = self._calls + 1
+        tally.enter("embedding")
+        for batch in bounded_map(self._embedding, embed, batches, ahead=ahead, first=ahead):
+            yield batch
+            tally.enter("embedding")
+
+    def _digest(self, chunk: list[Taken], known: Known) -> list[Digested]:
+        """What stamps tell is told here; only what must be read goes to a worker."""
+        seen = [recognise(one, self._embedder, known) or look(one, self._embedder, known) for one in chunk]
+        unread = [one.item for one in seen if isinstance(one, Unread)]
+        found = iter(self._hands.each("hashes", unread, Failed, allowed()) if unread else ())
+        return [_with_hash(one, next(found), known) if isinstance(one, Unread) else one for one in seen]
+
+    def _embed(self, batch: list[Work], *, thumbnails: bool) -> list[Work]:
+        leaders = [work for work in batch if work.leads]
+        parts = [(work.item, work.content.digest) for work in leaders]
+        made = self._hands.each("embed", parts, _not_made, allowed(), thumbnails=thumbnails) if parts else []
+        for work, content in zip(leaders, made, strict=True):
+            work.finish(content)
+        return batch
+
+
+def _with_hash(one: Unread, found: str | Failed, known: Known) -> Digested:
+    return Digested(one.item, None, error=found.why) if isinstance(found, Failed) else hashed(one, found, known)
+
+
+def _not_made(why: str) -> Content:
+    return Content(digest="", error=why)
+
+
+def _connect(address: str | None) -> None:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody who indexes pictures asked to report it
+    where = address or os.environ.get("RAY_ADDRESS") or None
+    here = {} if where else {"include_dashboard": False}
+    try:
+        with warnings.catch_warnings():
+            # LanceDB warns of any fork; Ray's children become other programs at once.
+            warnings.filterwarnings("ignore", message="lancedb fork support")
+            ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **here)
+    except Exception as error:  # gRPC's, Ray's and the system's own, for one cause: it is not there
+        raise WorkersError(
+            f"The Ray cluster at {where or 'this computer'} cannot be reached: {type(error).__name__}: {error}. "
+            "Start one with `ray start --head`, or leave the address out."
+        ) from error
+
+
+def _told(resources: dict[str, float]) -> str:
+    return f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
