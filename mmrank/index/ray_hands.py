@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mmrank.errors import WorkersError
@@ -17,8 +18,8 @@ T = TypeVar("T")
 TRIES = 2
 """How often a batch is given to a worker before its items are given one by one: the first may have died of its own."""
 
-ASK_AGAIN = 1.0
-"""Seconds between questions to a worker that died whether it is back."""
+ASK_AGAIN, LOOK_EVERY = 1.0, 0.05
+"""Seconds between questions to a worker that died whether it is back, and between looks for one with time."""
 
 
 class Hands:
@@ -34,43 +35,80 @@ class Hands:
         self._busy = [0] * len(actors)
         self._lost: dict[int, tuple[float, Any]] = {}  # when it was asked last, and the answer to come
         self._lock = threading.Lock()
+        self._suspects = threading.Lock()  # held by the one call whose parts may be deadly
+        self._reserved: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._actors)
 
     def each(
         self, method: str, parts: Sequence[T], fail: Callable[[str], Any], *args: Any, **options: Any
     ) -> list[Any]:
         """What the method gives for all of `parts`, one result for each.
 
-        Where workers die of them every part is tried alone, so that one file no library can read takes nothing else
-        along; what `fail` makes of the reason is the result for that one. Raises `WorkersError` when no worker is left.
+        A worker that dies takes all its calls along, whosever fault it was. So the parts of a call that was lost more
+        than once are tried one by one, each on a worker that has nothing else to do: one file that no library can read
+        takes nothing else along, and what `fail` makes of the reason is the result for that one.
+        Raises `WorkersError` when no worker is left.
         """
+        for _ in range(TRIES):
+            with self._taken() as number:
+                done, _ = self._asked(number, method, parts, *args, **options)
+            if done is not None:
+                return done
+        return [self._alone(method, part, fail, *args, **options) for part in parts]
+
+    def _alone(self, method: str, part: Any, fail: Callable[[str], Any], *args: Any, **options: Any) -> Any:
+        lost = ""
+        for _ in range(TRIES):
+            with self._suspects, self._taken(alone=True) as number:
+                done, lost = self._asked(number, method, [part], *args, **options)
+            if done is not None:
+                return done[0]
+        return fail(f"{TRIES} workers died over it. {lost}")
+
+    def _asked(
+        self, number: int, method: str, parts: Sequence[Any], *args: Any, **options: Any
+    ) -> tuple[list[Any] | None, str]:
+        """What a worker gives, or None and the reason; it is out of service then."""
         import ray
 
-        lost = None
-        for left in reversed(range(TRIES)):
-            number = self._take()
-            try:
-                return list(ray.get(getattr(self._actors[number], method).remote(parts, *args, **options)))
-            except ray.exceptions.RayError as error:
-                lost = cause(error)
-                log.warning("Ray worker %d was lost with %d items, %d tries left: %s", number, len(parts), left, lost)
-                with self._lock:
-                    self._lost.setdefault(number, (0.0, None))
-            finally:
-                with self._lock:
-                    self._busy[number] -= 1
-        if len(parts) == 1:
-            return [fail(f"{TRIES} workers died over it. {lost}")]
-        return [one for part in parts for one in self.each(method, [part], fail, *args, **options)]
+        try:
+            return list(ray.get(getattr(self._actors[number], method).remote(parts, *args, **options))), ""
+        except ray.exceptions.RayError as error:
+            lost = cause(error)
+            log.warning("Ray worker %d was lost with %d items: %s", number, len(parts), lost)
+            with self._lock:
+                self._lost.setdefault(number, (0.0, None))
+            return None, lost
 
-    def _take(self) -> int:
-        """The actor in service with the fewest calls; waits for one."""
+    @contextmanager
+    def _taken(self, *, alone: bool = False) -> Iterator[int]:
+        """An actor in service, the one with the fewest calls, or one that has no other as long as this lasts."""
+        number = self._wait_for(alone=alone)
+        try:
+            yield number
+        finally:
+            with self._lock:
+                self._busy[number] -= 1
+                if alone:
+                    self._reserved = None
+
+    def _wait_for(self, *, alone: bool) -> int:
         began = time.monotonic()
         while True:
             with self._lock:
                 self._look_for_lost()
                 here = [number for number in range(len(self._actors)) if number not in self._lost]
-                if here:
-                    chosen = min(here, key=self._busy.__getitem__)
+                began = time.monotonic() if here else began
+                if alone and self._reserved not in here:
+                    self._reserved = min(here, key=self._busy.__getitem__, default=None)
+                if alone:
+                    free = [number for number in here if number == self._reserved and not self._busy[number]]
+                else:
+                    free = [number for number in here if number != self._reserved]
+                if free:
+                    chosen = min(free, key=self._busy.__getitem__)
                     self._busy[chosen] += 1
                     return chosen
             if time.monotonic() - began > self._patience:
@@ -78,7 +116,7 @@ class Hands:
                     f"All {len(self._actors)} Ray workers were lost, and none came back within {self._patience:g} s. "
                     "What is embedded is in the index: run the same command again when the cluster is back."
                 )
-            time.sleep(ASK_AGAIN / 4)
+            time.sleep(LOOK_EVERY)
 
     def _look_for_lost(self) -> None:
         """Take those back into service that answer again."""

@@ -13,9 +13,11 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
+import socket
+import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -24,25 +26,18 @@ from typing import Any
 from mmrank.embed.base import Embedder
 from mmrank.embed.registry import load_embedder
 from mmrank.errors import EmbedderError, MissingDependencyError, UsageError, WorkersError
-from mmrank.index.ahead import batched, bounded_map
-from mmrank.index.hand import Failed, Hand, MakeEmbedder
-from mmrank.index.known import Known
+from mmrank.index.hand import Hand, MakeEmbedder
+from mmrank.index.ray_crew import CALLS_EACH, HASHING, RayCrew
 from mmrank.index.ray_hands import Hands, cause
-from mmrank.index.report import Tally
-from mmrank.index.work import Content, Digested, Taken, Unread, Work, hashed, look, recognise
-from mmrank.index.workers import FIRST_BATCH, Crew, pool, taken_weight, work_weight
-from mmrank.media.remote import allowed
+from mmrank.index.workers import Crew, pool
 
 log = logging.getLogger("mmrank.index.build")
 
-HASHED_TOGETHER = 32
-"""Items of one call for hashes: a call takes about a millisecond, as long as hashing a few photographs."""
-
-CALLS_EACH = 2
-"""Batches a worker has at a time: one under the model, one being decoded."""
-
 START_SECONDS = 600.0
 """How long workers may take to start: a cluster that grows when asked needs minutes for a new machine."""
+
+CONNECT_SECONDS = 10.0
+"""How long the head of a cluster may take to accept a connection."""
 
 MOST_DECODING = 8
 """CPUs of a worker with a GPU: more decoding threads wait for each other in Python."""
@@ -90,40 +85,43 @@ class RayWorkers:
 
     @contextmanager
     def started(self, embedder: Embedder) -> Iterator[Crew]:
-        """Connect, start the workers, and see that each has the index's own model."""
+        """The crew. Ray is asked for workers when there is the first thing to hash or embed, and never otherwise."""
+        cluster = _Cluster(self, embedder)
+        try:
+            with pool(HASHING, "digest") as hashing:
+                yield RayCrew(embedder, cluster.hands, hashing)
+        finally:
+            cluster.close()
+
+    def connect(self) -> bool:
+        """True when this call connected to Ray, or started it, so that its caller is to shut it down."""
         import ray
 
-        own = not ray.is_initialized()
-        if own:
-            _connect(self._address)
-        hands: list[Any] = []
-        try:
-            count, cpus, gpus = self._shares(ray.cluster_resources())
-            log.info("starting %d Ray workers with %g CPUs and %g GPUs each", count, cpus, gpus)
-            make = self._make or partial(
-                load_embedder,
-                embedder.spec,
-                device=self._device,
-                precision=self._precision,
-                threads=self._threads or max(int(cpus), 1),
-            )
-            # A worker that died comes back, wherever there is room, and loads its model again.
-            options = {"num_cpus": cpus, "num_gpus": gpus, "max_restarts": -1, "max_concurrency": CALLS_EACH + 1}
-            actor = ray.remote(Hand).options(**options)
-            decoding = min(max(int(cpus), 1), MOST_DECODING)
-            hands += [actor.remote(make, decoding=decoding, home=platform.node()) for _ in range(count)]
-            self._greet(hands, embedder)
-            calls = CALLS_EACH * count
-            with pool(calls, "embed") as embedding, pool(calls, "digest") as hashing:
-                crew = Hands(hands, self._patience)
-                yield _RayCrew(embedder, crew, hashing=hashing, embedding=embedding, calls=calls)
-        finally:
-            for hand in hands:
-                ray.kill(hand)
-            if own:
-                ray.shutdown()
+        if ray.is_initialized():
+            return False
+        _connect(self._address)
+        return True
 
-    def _shares(self, there: dict[str, float]) -> tuple[int, float, float]:
+    def workers(self, embedder: Embedder) -> tuple[list[Any], float]:
+        """Actors that will load the model, and how long to wait for them, in seconds."""
+        import ray
+
+        count, cpus, gpus = self.shares(ray.cluster_resources())
+        log.info("starting %d Ray workers with %g CPUs and %g GPUs each", count, cpus, gpus)
+        make = self._make or partial(
+            load_embedder,
+            embedder.spec,
+            device=self._device,
+            precision=self._precision,
+            threads=self._threads or max(int(cpus), 1),
+        )
+        # A worker that died comes back, wherever there is room, and loads its model again.
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_restarts": -1, "max_concurrency": CALLS_EACH + 1}
+        actor = ray.remote(Hand).options(**options)
+        decoding = min(max(int(cpus), 1), MOST_DECODING)
+        return [actor.remote(make, decoding=decoding, home=platform.node()) for _ in range(count)], self._patience
+
+    def shares(self, there: dict[str, float]) -> tuple[int, float, float]:
         """How many workers, and the CPUs and GPUs of each."""
         all_cpus, all_gpus = there.get("CPU", 1), there.get("GPU", 0)
         gpus = self._gpus if self._gpus is not None else float(all_gpus > 0)
@@ -134,81 +132,64 @@ class RayWorkers:
         cpus = float(min(max(all_cpus // count, 1), MOST_DECODING)) if gpus else 1.0
         return count, cpus, gpus
 
-    def _greet(self, hands: Sequence[Any], embedder: Embedder) -> None:
-        """Wait until every worker has its model, and raise unless it is the index's."""
-        import ray
 
-        waiting = [hand.introduce.remote() for hand in hands]
-        _, late = ray.wait(waiting, num_returns=len(waiting), timeout=self._patience)
-        if late:
-            raise WorkersError(
-                f"{len(late)} of {len(hands)} Ray workers did not start within {self._patience:g} s. The cluster has "
-                f"{_told(ray.cluster_resources())}, of which {_told(ray.available_resources())} are free. Ask for "
-                "fewer workers, or for less CPU and GPU each."
-            )
-        for ready in waiting:
-            try:
-                where, spec, fingerprint = ray.get(ready)
-            except ray.exceptions.RayError as error:
-                raise WorkersError(
-                    f"A Ray worker could not load {embedder.spec}. On every node mmrank must be installed and the "
-                    f"model's weights within reach. {cause(error)}"
-                ) from error
-            if (spec, fingerprint) != (embedder.spec, embedder.fingerprint):
-                raise EmbedderError(
-                    f"The Ray worker on {where} has another model than this process: {spec} with {fingerprint}, and "
-                    f"not {embedder.spec} with {embedder.fingerprint}. Put the same weights and versions there."
-                )
-            log.info("Ray worker ready on %s", where)
+class _Cluster:
+    """The workers of one build, started when they are first needed."""
 
-
-class _RayCrew:
-    def __init__(self, embedder: Embedder, hands: Hands, *, hashing: Executor, embedding: Executor, calls: int) -> None:
+    def __init__(self, wanted: RayWorkers, embedder: Embedder) -> None:
+        self._wanted = wanted
         self._embedder = embedder
-        self._hands = hands
-        self._hashing = hashing
-        self._embedding = embedding
-        self._calls = calls
+        self._lock = threading.Lock()
+        self._hands: Hands | None = None
+        self._actors: list[Any] = []
+        self._own = False
 
-    def digested(self, taken: Iterable[Taken], known: Known) -> Iterator[Digested]:
-        chunks = batched(taken, HASHED_TOGETHER, first=FIRST_BATCH, weigh=taken_weight)
-        ahead = 2 * self._calls
-        for chunk in bounded_map(self._hashing, partial(self._digest, known=known), chunks, ahead=ahead, first=ahead):
-            yield from chunk
+    def hands(self) -> Hands:
+        """The workers, each with the index's own model. Raises `WorkersError` and `EmbedderError` when they are not."""
+        with self._lock:
+            if self._hands is None:
+                self._own = self._own or self._wanted.connect()
+                self._actors, patience = self._wanted.workers(self._embedder)
+                _greet(self._actors, self._embedder, patience)
+                self._hands = Hands(self._actors, patience)
+            return self._hands
 
-    def embedded(
-        self, works: Iterable[Work], tally: Tally, *, batch_size: int, thumbnails: bool
-    ) -> Iterator[list[Work]]:
-        batches = batched(works, batch_size, first=FIRST_BATCH, weigh=partial(work_weight, embedder=self._embedder))
-        embed = partial(self._embed, thumbnails=thumbnails)
-        ahead = self._calls + 1
-        tally.enter("embedding")
-        for batch in bounded_map(self._embedding, embed, batches, ahead=ahead, first=ahead):
-            yield batch
-            tally.enter("embedding")
+    def close(self) -> None:
+        if self._actors or self._own:
+            import ray
 
-    def _digest(self, chunk: list[Taken], known: Known) -> list[Digested]:
-        """What stamps tell is told here; only what must be read goes to a worker."""
-        seen = [recognise(one, self._embedder, known) or look(one, self._embedder, known) for one in chunk]
-        unread = [one.item for one in seen if isinstance(one, Unread)]
-        found = iter(self._hands.each("hashes", unread, Failed, allowed()) if unread else ())
-        return [_with_hash(one, next(found), known) if isinstance(one, Unread) else one for one in seen]
-
-    def _embed(self, batch: list[Work], *, thumbnails: bool) -> list[Work]:
-        leaders = [work for work in batch if work.leads]
-        parts = [(work.item, work.content.digest) for work in leaders]
-        made = self._hands.each("embed", parts, _not_made, allowed(), thumbnails=thumbnails) if parts else []
-        for work, content in zip(leaders, made, strict=True):
-            work.finish(content)
-        return batch
+            for actor in self._actors:
+                ray.kill(actor)
+            if self._own:
+                ray.shutdown()
 
 
-def _with_hash(one: Unread, found: str | Failed, known: Known) -> Digested:
-    return Digested(one.item, None, error=found.why) if isinstance(found, Failed) else hashed(one, found, known)
+def _greet(hands: Sequence[Any], embedder: Embedder, patience: float) -> None:
+    """Wait until every worker has its model, and raise unless it is the index's."""
+    import ray
 
-
-def _not_made(why: str) -> Content:
-    return Content(digest="", error=why)
+    waiting = [hand.introduce.remote() for hand in hands]
+    _, late = ray.wait(waiting, num_returns=len(waiting), timeout=patience)
+    if late:
+        raise WorkersError(
+            f"{len(late)} of {len(hands)} Ray workers did not start within {patience:g} s. The cluster has "
+            f"{_told(ray.cluster_resources())}, of which {_told(ray.available_resources())} are free. Ask for "
+            "fewer workers, or for less CPU and GPU each."
+        )
+    for ready in waiting:
+        try:
+            where, spec, fingerprint = ray.get(ready)
+        except ray.exceptions.RayError as error:
+            raise WorkersError(
+                f"A Ray worker could not load {embedder.spec}. On every node mmrank must be installed and the "
+                f"model's weights within reach. {cause(error)}"
+            ) from error
+        if (spec, fingerprint) != (embedder.spec, embedder.fingerprint):
+            raise EmbedderError(
+                f"The Ray worker on {where} has another model than this process: {spec} with {fingerprint}, and "
+                f"not {embedder.spec} with {embedder.fingerprint}. Put the same weights and versions there."
+            )
+        log.info("Ray worker ready on %s", where)
 
 
 def _connect(address: str | None) -> None:
@@ -216,8 +197,11 @@ def _connect(address: str | None) -> None:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody who indexes pictures asked to report it
     where = address or os.environ.get("RAY_ADDRESS") or None
-    here = {} if where else {"include_dashboard": False}
+    here: dict[str, Any] = {} if where else {"include_dashboard": False}
     try:
+        if where and (listens := re.fullmatch(r"(?:ray://)?([^/]+):(\d+)", where)):
+            # Ray itself looks for minutes for a cluster that is not there, and fills the screen meanwhile.
+            socket.create_connection((listens[1].strip("[]"), int(listens[2])), CONNECT_SECONDS).close()
         with warnings.catch_warnings():
             # LanceDB warns of any fork; Ray's children become other programs at once.
             warnings.filterwarnings("ignore", message="lancedb fork support")

@@ -60,7 +60,7 @@ class View:
         """Raise `UsageError` for a filter that cannot be read. Each is looked at once, while there are few of them."""
         if where is None or where in self._readable:
             return
-        if self._snapshot is None or self.ann:
+        if self._snapshot is None:
             check_filter(self.table, where)
         else:  # the search itself needs its rows: one evaluation says both
             try:

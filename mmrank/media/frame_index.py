@@ -212,16 +212,18 @@ def _packets(container: InputContainer, stream: VideoStream) -> tuple[list[tuple
     A file that breaks off ends the list, it does not raise: what was read until then stays.
     """
     found: list[tuple[int | None, bool]] = []
-    seen, end = 0, 0.0
+    seen = 0
+    ends = dict.fromkeys(range(len(container.streams)), 0)
     for packet in _demux(container):
-        if packet.pts is not None and packet.time_base is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.pts is not None:
+            ends[packet.stream_index] = max(ends.get(packet.stream_index, 0), packet.pts + (packet.duration or 0))
         if packet.stream_index != stream.index or packet.is_corrupt or packet.size == 0:
             continue
         seen += 1
         if not packet.is_discard:  # an edit list cuts it away
             found.append((packet.pts, packet.is_keyframe))
-    return found, seen, end
+    units = {one.index: float(one.time_base or 0) for one in container.streams}  # fractions are slow to multiply
+    return found, seen, max((end * units.get(number, 0.0) for number, end in ends.items()), default=0.0)
 
 
 def _has_leading(packets: list[tuple[int | None, bool]]) -> bool:

@@ -13,7 +13,9 @@ from PIL import Image
 from mmrank.media.frame_index import FrameIndex, VideoSource, open_video
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _SEEK_TRIES = 3
 """Keyframes to go back after a seek that landed behind its target (MPEG-TS has no index), before starting over."""
@@ -28,12 +30,15 @@ _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: I
 class PyAVReader:
     """Reads frames by position, forwards; seeks only when the next wanted frame lies past the next keyframe.
 
-    So it costs the smaller of seeking per frame and decoding all of them, whatever the distance of keyframes.
-    A frame that cannot be decoded is left out, never replaced by its neighbour. Not thread-safe; one per call.
+    So it costs the smaller of seeking per frame and decoding all of them, whatever the distance of keyframes; of what
+    lies in between, frames that no other is predicted from are not decoded. A frame that cannot be decoded is left out,
+    never replaced by its neighbour. Not thread-safe; one per call.
     """
 
     def __init__(self, source: VideoSource, index: FrameIndex, *, threads: int = 1) -> None:
         self._source, self._index, self._threads = source, index, threads
+        self._wanted = int(index.pts[0])
+        self._may_pass_over = not index.counted and index.container not in _UNINDEXED
         self._stack = ExitStack()
         self._open()
 
@@ -74,6 +79,8 @@ class PyAVReader:
                 return
             if packet is None:
                 return
+            if self._may_pass_over:
+                self._stream.codec_context.skip_frame = "NONREF" if self._is_before(packet) else "DEFAULT"
             try:
                 frames = packet.decode()
             except (av.FFmpegError, EOFError):
@@ -85,8 +92,13 @@ class PyAVReader:
                     yield frame.pts, frame
                 count += 1
 
+    def _is_before(self, packet: Packet[VideoStream]) -> bool:
+        """Whether its frame is off the screen when the wanted one comes; positions ascend, so it is never wanted."""
+        return packet.pts is not None and packet.pts + (packet.duration or 0) <= self._wanted
+
     def _frame_at(self, wanted: int) -> VideoFrame | None:
         """The frame on show at pts `wanted`: that very one, or the one whose second field starts there."""
+        self._wanted = wanted
         self._approach(wanted)
         while self._shown is None or self._shown[0] < wanted:
             following = self._next()
