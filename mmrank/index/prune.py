@@ -1,8 +1,9 @@
 """Removing rows whose files, pages, spans or table rows are gone, and only those.
 
 A row goes when its file lay under a root of the scan, the scan ran to its end, and either the file does not exist
-any more, or it was scanned and no longer has that part (a page, a span, a chunk) under an id the scan would give it. A
-row of a table (CSV, JSONL, an archive) goes when the table was read without a fault and no longer has it, or is gone.
+any more, or it was scanned and no longer has that part (a page, a span, a chunk) under an id the scan would give it; a
+note that lies beside a picture of its name is the picture's caption now. A row of a table (CSV, JSONL, an archive) goes
+when the table was read without a fault and no longer has it, or is gone.
 Everything in doubt stays: what lies below something that could not be read, below a root that gave nothing at all
 (an unmounted disk is an empty folder) or that is not the folder it was when the scan began, rows of a table that gave
 none, and files that are there but were not scanned.
@@ -129,8 +130,9 @@ class Census:
             return True
         if place.path is None:
             return False
-        scanned = hash(place.path) in self._files and place.item_id.partition("#")[0] == self.scan.id_of(place.path)
-        return scanned or _gone(place.path)
+        scanned = hash(place.path) in self._files or self.scan.is_sidecar(place.path)
+        ours = scanned and place.item_id.partition("#")[0] == self.scan.id_of(place.path)
+        return ours or _gone(place.path)
 
 
 @dataclass(slots=True)

@@ -111,6 +111,7 @@ class Scan:
         self._kinds = checked_kinds(kinds)
         self._recursive = recursive
         self._sidecars = sidecars
+        self._beside: set[int] = set()
         self._base = None if base is None else os.path.abspath(os.path.expanduser(base))
         if span_seconds is not None and not span_seconds > 0:
             raise UsageError(f"span_seconds is {span_seconds}; it must be above 0, or None to keep videos whole.")
@@ -133,6 +134,10 @@ class Scan:
         """The absolute paths that are scanned, as the caller gave them."""
         return tuple(dict.fromkeys(self._roots))
 
+    def is_sidecar(self, path: str) -> bool:
+        """Whether this file came with the one that it lies beside, and made no Item of its own."""
+        return hash(path) in self._beside
+
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds of Item that are looked for."""
@@ -142,6 +147,7 @@ class Scan:
         self.failures = []
         self.warnings = []
         self.skipped = Counter()
+        self._beside = set()
         self._containers.begin()
         given = set(self._roots)
         seen: set[tuple[int, int]] = set()
@@ -238,6 +244,7 @@ class Scan:
         kind = kind_of(path)
         name = os.path.basename(path)
         if beside.is_sidecar(name):
+            self._beside.add(hash(path))
             return  # it comes with the file it belongs to
         if kind is None and not is_container(path):
             if named:

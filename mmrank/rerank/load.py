@@ -25,8 +25,11 @@ from mmrank.rerank.schedules import make_schedule as schedule_of
 if TYPE_CHECKING:
     from mmrank.rerank.judge import MllmReranker
 
-MODEL_OPTIONS = ("batch_tokens", "feature_cache", "feature_memory", "feature_precision", "prefix_memory")
-"""Options that are the model's: what it keeps between calls (`mmrank.mllm.local.backend.LocalMLLM`)."""
+LOCAL_OPTIONS = ("batch_tokens", "feature_cache", "feature_memory", "feature_precision", "prefix_memory")
+SERVER_OPTIONS = ("concurrency", "lossless", "pictures_once")
+MODEL_OPTIONS = (*LOCAL_OPTIONS, *SERVER_OPTIONS)
+"""Options that are the model's: what it keeps between calls (`mmrank.mllm.local.backend.LocalMLLM`), and how a server
+is spoken to (`mmrank.mllm.remote.load_remote`)."""
 
 QUERY_KINDS: tuple[QueryKind, ...] = ("text", "composed", "image", "video", "dialogue")
 
@@ -71,8 +74,9 @@ def load_reranker(
         progress: called with (questions answered, questions known of so far) after every round, and within long ones
             where the backend says how much it takes at a time.
         **options: settings of the recipe's parts (``window=8``) or whole parts (``schedule="blocks"``); see
-            `mmrank.rerank.recipe.with_options`. Of a model that runs here also `MODEL_OPTIONS`, such as
-            ``feature_cache="FOLDER"``, where what it made of pictures is kept for later runs.
+            `mmrank.rerank.recipe.with_options`. Also the model's own (`MODEL_OPTIONS`): of one that runs here such as
+            ``feature_cache="FOLDER"``, where what it made of pictures is kept for later runs; of a server such as
+            ``concurrency=32``.
 
     Raises `RecipeError` for an unknown recipe, form or setting, and for a model that cannot do what the recipe needs;
     `MllmError` when the model cannot be loaded or reached.
@@ -146,7 +150,7 @@ def _model(
             "after the @ (such as first@Qwen/Qwen3-VL-8B-Instruct), model=, or replay=."
         )
     if not wanted and (unused := [key for key in MODEL_OPTIONS if key in machine]):
-        raise UsageError(f"{', '.join(unused)}: for a model that is loaded here; it came by model= or replay=.")
+        raise UsageError(f"{', '.join(unused)}: for a model that is loaded by its name; it came by model= or replay=.")
     if model is not None:
         return model
     if replay is not None:

@@ -64,6 +64,18 @@ def test_other_roots_and_other_kinds_are_left_alone(index: Index, folder: Path) 
     assert "note.md" in names(index)
 
 
+def test_a_note_that_is_a_caption_now_goes(index: Index, folder: Path) -> None:
+    """A picture of its name came; rows of notes that a scan without captions left are removed, too."""
+    (folder / "kite.txt").write_text("a red kite")
+    assert index.add(scan(folder), prune=True).added == 1
+    shutil.copy(folder / "a" / "0000.jpg", folder / "kite.jpg")
+    assert index.add(scan(folder)).removed == 0
+    assert {"kite.txt", "kite.jpg"} <= names(index)
+    assert index.add(scan(folder), prune=True).removed == 1
+    assert "kite.txt" not in names(index)
+    assert [hit.item.uri for hit in index.search("kite", mode="text")] == [str(folder / "kite.jpg")]
+
+
 def test_a_root_that_gives_nothing_may_be_an_unmounted_disk(index: Index, folder: Path) -> None:
     shutil.rmtree(folder)
     folder.mkdir()

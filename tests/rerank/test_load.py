@@ -72,7 +72,7 @@ def test_what_cannot_be_meant_is_said_before_a_model_is_looked_for(
 
 
 def test_what_a_model_keeps_is_set_where_the_model_is_loaded() -> None:
-    with pytest.raises(UsageError, match="feature_cache: for a model that is loaded here; it came by model="):
+    with pytest.raises(UsageError, match="feature_cache: for a model that is loaded by its name; it came by model="):
         load_reranker("yes_no", model=model(), feature_cache="here")
 
 

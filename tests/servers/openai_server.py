@@ -6,6 +6,7 @@
 It refuses what vLLM refuses (unknown model, wrong key, too many pictures, too many log-probabilities), in vLLM's words.
 `answer` gets the request's JSON and gives a text, an `Answered`, or a whole response. `score` gets one query's and one
 document's content and gives a probability. Requests are kept in `requests`, the backend's own probes in `probes`.
+`keeps_pictures`: how many named pictures are kept for requests that leave them out, oldest dropped, as vLLM does.
 `max_logprobs`: None has no cap, 0 answers without any, as transformers serve does.
 """
 
@@ -18,6 +19,7 @@ import random
 import socket
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -101,6 +103,7 @@ class OpenAIServer:
         max_images: int | None = None,
         max_model_len: int | None = None,
         unknown_fields: Sequence[str] = (),
+        keeps_pictures: int | None = None,
         faults: Faults | None = None,
     ) -> None:
         self.answer = answer
@@ -113,10 +116,13 @@ class OpenAIServer:
         self.max_images = max_images
         self.max_model_len = max_model_len
         self.unknown_fields = unknown_fields
+        self.kept: OrderedDict[str, Json] = OrderedDict()
+        self.keeps_pictures = keeps_pictures
         self.faults = faults or Faults()
         self.requests: list[Json] = []
         self.probes: list[Json] = []
         self.paths: list[str] = []
+        self.sizes: list[int] = []
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
@@ -188,6 +194,8 @@ class OpenAIServer:
             if unknown:
                 return 422, {"detail": f"Unexpected fields in the request: {unknown}"}
             if path == "/v1/chat/completions" and self.answer is not None:
+                if missing := self._put_in(request):
+                    return _error(400, f"Expected a cached item for mm_hash='{missing}'")
                 return self._chat(request)
             if path == "/score" and self.score is not None:
                 return self._score(request)
@@ -195,6 +203,23 @@ class OpenAIServer:
         finally:
             with self._lock:
                 self._at_once -= 1
+
+    def _put_in(self, request: Json) -> str | None:
+        """Put pictures that were left out where they belong; the name of one that is not there."""
+        for message in request["messages"]:
+            for block in message["content"] if isinstance(message["content"], list) else ():
+                name = block.get("uuid")
+                if block["type"] != "image_url" or name is None or self.keeps_pictures is None:
+                    continue
+                with self._lock:
+                    if block["image_url"] is None and name not in self.kept:
+                        return str(name)
+                    block["image_url"] = block["image_url"] or self.kept[name]
+                    self.kept[name] = block["image_url"]
+                    self.kept.move_to_end(name)
+                    while len(self.kept) > self.keeps_pictures:
+                        self.kept.popitem(last=False)
+        return None
 
     def _chat(self, request: Json) -> tuple[int, Json]:
         shown = len(pictures(request))
@@ -243,7 +268,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*self.owner.get(self.path))
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.owner.sizes.append(len(body))
+        request = json.loads(body)
         if not self._allowed():
             return
         faults = self.owner.faults

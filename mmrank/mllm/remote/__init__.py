@@ -35,6 +35,7 @@ def load_remote(
     pair_scale: Scale = "probability",
     pairs_per_request: int = 32,
     lossless: bool = False,
+    pictures_once: bool = False,
     **unknown: object,
 ) -> RemoteMllm:
     """The MLLM that ``openai:BASE_URL#MODEL`` names. Nothing is sent until it is used.
@@ -57,6 +58,8 @@ def load_remote(
         pair_scale: what ``/score`` gives: probabilities, or ("log_odds") logits, which vLLM is then asked for.
         pairs_per_request: documents of one query in one ``/score`` request.
         lossless: send every picture as PNG; by default large ones go as JPEG of quality 95.
+        pictures_once: name every picture by what it shows, and leave it out of requests once the server has it. vLLM
+            takes that; others refuse it or would not see the picture.
 
     Raises `UsageError` for a spec of another form, credentials in the URL, or an option out of its range.
 
@@ -86,6 +89,7 @@ def load_remote(
         pair_scale=pair_scale,
         pairs_per_request=pairs_per_request,
         lossless=lossless,
+        pictures_once=pictures_once,
     )
 
 

@@ -52,11 +52,12 @@ class RemoteMllm:
         pair_scale: pairs.Scale = "probability",
         pairs_per_request: int = 32,
         lossless: bool = False,
+        pictures_once: bool = False,
     ) -> None:
         self.server = server
         self._caller = caller
         self._store = PictureStore(lossless=lossless)
-        self._chat = Chat(server, caller, self._store)
+        self._chat = Chat(server, caller, self._store, pictures_once=pictures_once)
         self._counter = TokenCounter(server, caller)
         self._pace = Pace()
         self._declared = declared

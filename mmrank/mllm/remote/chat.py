@@ -9,8 +9,9 @@ from typing import Any
 from mmrank.mllm.base import Failure, Sampling
 from mmrank.mllm.prompt import Prompt
 from mmrank.mllm.remote.calls import Caller, Refusal, Reply
+from mmrank.mllm.remote.once import SentOnce, leaves_out
 from mmrank.mllm.remote.spec import Server
-from mmrank.mllm.remote.wire import PictureStore, messages
+from mmrank.mllm.remote.wire import Blocks, PictureStore, messages
 from mmrank.types import Cost
 
 NEUTRAL: dict[str, Any] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -26,10 +27,11 @@ UNKNOWN_FIELD = (400, 422)
 class Chat:
     """The chat endpoint of one server, and what was learnt about the fields it takes."""
 
-    def __init__(self, server: Server, caller: Caller, store: PictureStore) -> None:
+    def __init__(self, server: Server, caller: Caller, store: PictureStore, *, pictures_once: bool = False) -> None:
         self._server = server
         self._caller = caller
-        self._store = store
+        self._once = SentOnce(store) if pictures_once else None
+        self._blocks: Blocks = self._once or store
         self._refused: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self.most_images: int | None = None
@@ -44,13 +46,23 @@ class Chat:
         """Send one prompt. `more`: further fields. Raises `MediaError` when a picture has gone."""
         body = self.request(prompt, sampling) | more
         firm = {"top_k"} if sampling.top_k is not None else set()
-        return self.send(body, firm=firm, retries=retries)
+        if self._once is None:
+            return self.send(body, firm=firm, retries=retries)
+        left_out = leaves_out(body)
+        outcome = self.send(body, firm=firm, retries=0 if left_out else retries)
+        if left_out and isinstance(outcome, Refusal):
+            self._once.missed(prompt)
+            outcome = self.send(self.request(prompt, sampling) | more, firm=firm, retries=retries)
+            left_out = False
+        if isinstance(outcome, Reply):
+            self._once.arrived(prompt, left_out=left_out)
+        return outcome
 
     def request(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
         """The JSON of a request, with every sampling parameter in it."""
         body: dict[str, Any] = {
             "model": self._server.model,
-            "messages": messages(prompt, self._store),
+            "messages": messages(prompt, self._blocks),
             "n": 1,
             "stream": False,
             "max_tokens": sampling.max_tokens,

@@ -7,7 +7,7 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from mmrank.mllm.control import broken_control_tokens
 from mmrank.mllm.prompt import ImagePart, Message, Part, Picture, Prompt, TextPart
@@ -35,6 +35,10 @@ class PictureStore:
         self._urls: OrderedDict[str, str] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+
+    def block(self, picture: Picture) -> dict[str, Any]:
+        """The picture as a part of a message."""
+        return whole(picture, self)
 
     def url(self, picture: Picture) -> str:
         """The picture as ``data:image/...;base64,...``. Raises `MediaError` when its file has gone."""
@@ -65,7 +69,18 @@ def data_url(picture: Picture, *, lossless: bool = False) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def content(parts: Sequence[Part], store: PictureStore) -> str | list[dict[str, Any]]:
+class Blocks(Protocol):
+    """What makes a picture a part of a message."""
+
+    def block(self, picture: Picture) -> dict[str, Any]: ...
+
+
+def whole(picture: Picture, store: PictureStore) -> dict[str, Any]:
+    """A picture as OpenAI's form has it."""
+    return {"type": "image_url", "image_url": {"url": store.url(picture)}}
+
+
+def content(parts: Sequence[Part], store: Blocks) -> str | list[dict[str, Any]]:
     """The content of one message, in order. Words alone are one string, which every server and template takes.
 
     Texts that follow each other become one text: chat templates and servers differ in what they put between two.
@@ -74,7 +89,7 @@ def content(parts: Sequence[Part], store: PictureStore) -> str | list[dict[str, 
     blocks: list[dict[str, Any]] = []
     for part in _runs(parts):
         if isinstance(part, ImagePart):
-            blocks.append({"type": "image_url", "image_url": {"url": store.url(part.picture)}})
+            blocks.append(store.block(part.picture))
             continue
         words = broken_control_tokens(part.text) if part.data else part.text
         if blocks and blocks[-1]["type"] == "text":
@@ -98,7 +113,7 @@ def _runs(parts: Sequence[Part]) -> list[Part]:
     return runs
 
 
-def messages(prompt: Prompt, store: PictureStore) -> list[dict[str, Any]]:
+def messages(prompt: Prompt, store: Blocks) -> list[dict[str, Any]]:
     """All messages; the answer prefix, where there is one, as an assistant message that is to be continued."""
     turns: list[dict[str, Any]] = [message(turn, store) for turn in prompt.messages]
     if prompt.answer_prefix:
@@ -106,6 +121,6 @@ def messages(prompt: Prompt, store: PictureStore) -> list[dict[str, Any]]:
     return turns
 
 
-def message(turn: Message, store: PictureStore) -> dict[str, Any]:
+def message(turn: Message, store: Blocks) -> dict[str, Any]:
     """One message."""
     return {"role": turn.role, "content": content(turn.parts, store)}
