@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from mmrank.media.frames_decord import imported_decord
+
 State = Literal["ok", "missing", "note", "broken"]
 
 GIB = 1024**3
@@ -36,6 +38,7 @@ NEEDED = (
     "av",
     "pypdfium2",
     "safetensors",
+    "transformers",
 )
 """Modules nothing works without; the import itself is the check (a torchvision that does not fit torch fails in it)."""
 
@@ -44,8 +47,16 @@ DISTRIBUTIONS = {"PIL": "pillow", "open_clip": "open-clip-torch", "pillow_heif":
 EXTRAS = (
     ("decord", "decord", "decord2", 'a second video reader, for backend="decord"; PyAV is the default and faster'),
     ("faiss", "faiss", "faiss-cpu", "faster exact search in memory"),
+    ("s3fs", "s3", "s3fs", "files in s3:// buckets"),
+    ("gcsfs", "gcs", "gcsfs", "files in gs:// buckets"),
+    ("ray", "ray", "ray", "builds on a cluster: mmrank index --on ray"),
+    ("sentence_transformers", "sbert", "sentence-transformers", "embedders and rerankers of sentence-transformers"),
+    ("peft", "lora", "peft", "LoRA adapters for judges"),
 )
 """Module, extra, distribution, what it is for."""
+
+LOADED: dict[str, Callable[[], object]] = {"decord": imported_decord, "faiss": partial(import_module, "faiss")}
+"""Those with native libraries, which may be there and not load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,23 +122,29 @@ def _imported(module: str) -> str:
 def _extras() -> Iterator[Check]:
     for module, extra, distribution, purpose in EXTRAS:
         try:
-            import_module(module)
+            LOADED.get(module, partial(_there, module))()
         except ImportError:
             yield Check(
                 group="Optional",
-                name=module,
+                name=extra,
                 state="missing",
                 detail=f"not installed; {purpose}",
                 advice=f"pip install 'mmrank[{extra}]'",
             )
         except Exception as error:  # noqa: BLE001 - a broken native library raises what it likes
-            yield Check(group="Optional", name=module, state="broken", detail=f"{type(error).__name__}: {error}")
+            yield Check(group="Optional", name=extra, state="broken", detail=f"{type(error).__name__}: {error}")
         else:
             try:
                 detail = f"{distribution} {version(distribution)}"
             except PackageNotFoundError:
                 detail = "another distribution of the same module"
-            yield Check(group="Optional", name=module, state="ok", detail=f"{detail}; {purpose}")
+            yield Check(group="Optional", name=extra, state="ok", detail=f"{detail}; {purpose}")
+
+
+def _there(module: str) -> None:
+    """Only looked for: some of them take ten seconds to import, and hold no native code of their own."""
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(name=module)
 
 
 def _devices() -> Iterator[Check]:

@@ -31,7 +31,7 @@ def decord_installed() -> bool:
 _IMPORT_LOCK = threading.Lock()
 
 
-def _decord() -> Any:
+def imported_decord() -> Any:
     """The module, imported in a way that leaves the process able to reckon.
 
     decord2 3.4.0 loads every CUDA library it finds beside itself, for all to see, even the one that takes the place
@@ -63,7 +63,7 @@ class DecordReader:
             raise DecordError("it miscounts frames behind open GOPs")
         if index.cut_off:
             raise DecordError("it loses the whole batch of a truncated file")
-        decord = _decord()
+        decord = imported_decord()
         try:
             self._reader: Any = decord.VideoReader(path, num_threads=threads)
             count = len(self._reader)
