@@ -58,7 +58,7 @@ def index(
         typer.Option(
             metavar="WHERE",
             help="Who decodes and embeds: `here` (the default), `ray` (the cluster of RAY_ADDRESS, or workers on this "
-            "computer), or a cluster's address, such as ray://head:10001.",
+            "computer), or a cluster's address, such as head:6379 or ray://head:10001.",
         ),
     ] = None,
     prune: Annotated[
@@ -172,8 +172,10 @@ def workers_of(settings: IndexConfig) -> int | Workers | None:
     """Who decodes and embeds: so many threads of this process, or workers of a cluster."""
     if settings.on == "here":
         return settings.workers
-    if settings.on != "ray" and "://" not in settings.on:
-        raise UsageError(f"--on is {settings.on!r}; it may be here, ray, or a Ray cluster's address: ray://HOST:10001.")
+    if settings.on != "ray" and ":" not in settings.on:
+        raise UsageError(
+            f"--on is {settings.on!r}; it may be here, ray, or a Ray cluster's address: HOST:6379 or ray://HOST:10001."
+        )
     from mmrank.index.ray_workers import RayWorkers
 
     return RayWorkers(

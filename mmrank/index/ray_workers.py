@@ -46,10 +46,10 @@ MOST_DECODING = 8
 class RayWorkers:
     """Workers on a Ray cluster, for ``index.add(items, workers=...)``.
 
-    `address`: of a cluster (``auto``, ``ray://head:10001``); None takes the one in ``RAY_ADDRESS`` or around this
-    process, and otherwise starts Ray on this computer for as long as the build runs. `count`: how many; by default one
-    for every GPU of the cluster, or for every CPU where there is none. `gpus` and `cpus` of each: by default one GPU
-    where there are any, and the CPUs shared out, at most 8. `device`, `precision` and `threads` are those of
+    `address`: of a cluster (``auto``, ``head:6379``, ``ray://head:10001``); None takes the one in ``RAY_ADDRESS`` or
+    around this process, and otherwise starts Ray on this computer for as long as the build runs. `count`: how many; by
+    default one for every GPU of the cluster, or for every CPU where there is none. `gpus` and `cpus` of each: one GPU
+    by default where there are any, and the CPUs shared out, at most 8. `device`, `precision` and `threads` are those of
     `mmrank.load_embedder` in a worker, where `threads` is its CPUs when None. `embedder`: loads the model there
     instead, where the index's own spec does not. `start_seconds`: how long workers may take to start, or to come back.
     mmrank must be installed on every node, and files must have the same paths there (docs/cluster.md).

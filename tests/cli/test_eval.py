@@ -76,6 +76,7 @@ def test_a_papers_pipeline_on_one_task(run: Command, toybox: Path, tmp_path: Pat
     assert sum(told[1]["outcomes"].values()) == 6
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_with_nothing_done_twice(toybox: Path, tmp_path: Path) -> None:
     arguments = [
         *(sys.executable, "-c", "from mmrank.cli.app import main; main()", "eval", "toybox-cirr"),

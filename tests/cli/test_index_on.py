@@ -16,7 +16,10 @@ def test_a_place_that_is_none(run: Any, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     result = run("index", tmp_path / "photos", "--to", tmp_path / "i", "--model", "toybox", "--on", "dask")
     assert result.exit_code == 2
-    assert "--on is 'dask'; it may be here, ray, or a Ray cluster's address: ray://HOST:10001." in result.stderr
+    assert (
+        "--on is 'dask'; it may be here, ray, or a Ray cluster's address: HOST:6379 or ray://HOST:10001."
+        in result.stderr
+    )
     assert not (tmp_path / "i").exists()
 
 

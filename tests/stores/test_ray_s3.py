@@ -20,6 +20,7 @@ pytest.importorskip("ray")
 GIVEN = Path(__file__).parents[1] / "index" / "given.py"
 
 
+@pytest.mark.slow
 def test_a_bucket(s3: Any, embedder: Embedder, jpeg: Callable[..., bytes]) -> None:
     pictures = {f"{i:02}.jpg": jpeg(8 * i) for i in range(24)}
     s3.put("photos", {**pictures, "broken.jpg": pictures["03.jpg"][:200], "note.txt": b"a red kite"})
