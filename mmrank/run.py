@@ -151,8 +151,9 @@ class Run:
         """Write a TREC run file (gzip when the name ends in .gz), native scores beside it in ``<path>.native``.
 
         Scores in the run file are n, n-1, ..., 1: strictly decreasing and exact in float32, so that trec_eval,
-        which ignores the rank column and sorts by score, sees our order.
+        which ignores the rank column and sorts by score, sees our order. White space in the run's name becomes ``_``.
         """
+        tag = "_".join(self.name.split()) or "mmrank"
         for query_id in self.query_ids:
             _no_white_space(query_id, "query id")
         for item in self.items:
@@ -160,7 +161,7 @@ class Run:
         with _open(Path(path), "wt") as out, _open(Path(f"{path}{NATIVE_SUFFIX}"), "wt") as native:
             for query_id, ids, scores in self:
                 for rank, (item, score) in enumerate(zip(ids, scores, strict=True), 1):
-                    out.write(f"{query_id} Q0 {item} {rank} {len(ids) - rank + 1} {self.name}\n")
+                    out.write(f"{query_id} Q0 {item} {rank} {len(ids) - rank + 1} {tag}\n")
                     native.write(f"{query_id} {item} {float(score)!r}\n")
 
     @classmethod

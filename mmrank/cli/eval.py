@@ -96,7 +96,7 @@ def evaluate(
     Finished queries are kept: stop it whenever you like, the same command goes on where it stopped.
 
     \b
-    mmrank eval cirr --root data/cirr --pipeline indexes/cirr_sum.toml --pipeline indexes/square.toml
+    mmrank eval cirr --root data/cirr --pipeline indexes/cirr_first.toml --pipeline indexes/square.toml
     mmrank eval msrvtt --root data/MSRVTT --scores a.npy --scores b.npy --fuse product
     mmrank eval cirr --root data/cirr --run mine.trec
     """

@@ -13,7 +13,7 @@ from mmrank.cli.command import COULD_NOT
 from mmrank.cli.index_report import print_report
 from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
 from mmrank.cli.output import print_json, say, stdout_for_json, warn
-from mmrank.errors import NoIndexError, UsageError
+from mmrank.errors import IndexStoreError, NoIndexError, UsageError
 
 if TYPE_CHECKING:
     from mmrank.cli.config import IndexConfig
@@ -250,10 +250,24 @@ def _embedder(settings: IndexConfig) -> Embedder:
         )
     else:
         say(f"Model: {spec}")
+    _check_known(spec, settings.to or "")
     embedder = load_embedder(spec, device=settings.device, precision=settings.precision, threads=settings.threads)
     if embedder.warning:
         warn(f"{spec}: {embedder.warning}.")
     return embedder
+
+
+def _check_known(spec: str, address: str) -> None:
+    """Refuse a model of the list before it is downloaded, where the index was built with another of the list."""
+    from mmrank.embed.registry import list_models
+
+    listed = {name: row.spec for row in list_models() for name in (row.alias, row.spec)}
+    built = _spec_of(address)
+    if built in listed and spec in listed and listed[built] != listed[spec]:
+        raise IndexStoreError(
+            f"The vectors in {address} were made by {built}; {spec} makes others, and the two do not compare. Leave "
+            f"--model out for this index, or build a new one in another folder with {spec}."
+        )
 
 
 def _spec_of(address: str) -> str | None:

@@ -47,7 +47,8 @@ def toybox(
     console.print(f"and {count(len(made.queries), 'query', 'queries')} with their answers.", markup=False)
     console.print(
         f"\nNext:\n  mmrank index {made.media} --to {made.folder}-index --model toybox\n"
-        f'  mmrank search {made.folder}-index "a dog and a pizza"',
+        f'  mmrank search {made.folder}-index "a dog and a pizza"\n'
+        f"  mmrank eval toybox-cirr --root {made.folder} --model toybox",
         markup=False,
         soft_wrap=True,
     )

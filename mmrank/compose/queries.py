@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -195,7 +195,8 @@ def _of_query(query: Query, error: MmrankError) -> MmrankError:
     """The error with the query named, as one of the kinds a caller can tell apart."""
     kinds = (MediaError, UsageError, EmbedderError)  # a subclass may be made in another way
     kind = next((kind for kind in kinds if isinstance(error, kind)), MmrankError)
-    return kind(f"Query {query.id!r}: {str(error).rstrip('.')}.")
+    named = f"Query {query.id!r}" if query.id != replace(query, id="").id else "The query"  # an id nobody gave
+    return kind(f"{named}: {str(error).rstrip('.')}.")
 
 
 def _found(vector: Vector | MmrankError) -> Vector:

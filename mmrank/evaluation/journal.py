@@ -41,6 +41,11 @@ class Finished:
         )
 
 
+def _other(name: str) -> str:
+    """A part of the identity that is not the same, and where the user set it."""
+    return "other queries (another --limit, split or file)" if name == "queries" else f"another {name}"
+
+
 class Journal:
     """The finished queries of one system on one task, in a folder.
 
@@ -56,8 +61,8 @@ class Journal:
             changed = differences(json.loads(kept.read_text(encoding="utf-8")), identity)
             if changed:
                 raise UsageError(
-                    f"{folder} holds an evaluation that was begun with another {' and another '.join(changed)}; going "
-                    "on would mix the two. Give another --to, or delete that folder to begin anew."
+                    f"{folder} holds an evaluation that was begun with {' and '.join(map(_other, changed))}; going on "
+                    "would mix the two. Give another --to, or delete that folder to begin anew."
                 )
         else:
             _replace(kept, json.dumps(identity, indent=1))

@@ -41,7 +41,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     for each in evaluation.systems:
         for one in each.published:
             figures = one.text or "no figure known"
-            said.append(clean(f"{each.system}: {one.recipe} ({one.fidelity}); published: {figures} ({one.paper})"))
+            elsewhere = f"published elsewhere, not of this run: {figures} ({one.paper})"
+            said.append(clean(f"{each.system}: {one.recipe} ({one.fidelity}); {elsewhere}"))
     return list(dict.fromkeys(said))
 
 

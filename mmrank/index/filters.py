@@ -116,7 +116,8 @@ def _reason(error: Exception) -> str:
     found = _FAULT.search(text)
     reason = _BESIDE.sub("", found[1] if found else text).rstrip("., ")
     # The closing bracket that Lance waits for is ours (`whole`); the caller's condition was over before that word.
-    return re.sub(r"^Expected: \), found: (.+?)\)*$", r"\1 cannot stand there", reason)
+    reason = re.sub(r"^Expected: \), found: (.+?)\)*$", r"\1 cannot stand there", reason)
+    return re.sub(r"found: \)+$", "found: its end", reason)
 
 
 _UNKNOWN = re.compile(r'No field named "?([^".]+)"?')

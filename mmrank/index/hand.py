@@ -52,7 +52,7 @@ class Hand:
     def hashes(self, items: Sequence[Item], allowed: frozenset[str]) -> list[str | Failed]:
         """The content hash of every item, or why it has none. `allowed`: addresses that may be fetched."""
         allow_remote(*allowed)
-        return [self._hash(item) for item in items]
+        return hashes_of(items, self._embedder, self._elsewhere)
 
     def embed(self, parts: Sequence[tuple[Item, str]], allowed: frozenset[str], *, thumbnails: bool) -> list[Content]:
         """Contents, given as an item and its hash, with their vectors or the reason why there are none."""
@@ -68,8 +68,14 @@ class Hand:
                 work.content.error += self._elsewhere
         return [work.content for work in works]
 
-    def _hash(self, item: Item) -> str | Failed:
-        try:
-            return content_hash(item, self._embedder)
-        except Exception as error:  # noqa: BLE001 - what a stranger's file sets off must not end the worker
-            return Failed(explain(error) + self._elsewhere)
+
+def hashes_of(items: Sequence[Item], embedder: Embedder, where: str = "") -> list[str | Failed]:
+    """The content hash of every item, or why it has none, with `where` that was found."""
+    return [_hash(item, embedder, where) for item in items]
+
+
+def _hash(item: Item, embedder: Embedder, where: str) -> str | Failed:
+    try:
+        return content_hash(item, embedder)
+    except Exception as error:  # noqa: BLE001 - what a stranger's file sets off must not end the worker
+        return Failed(explain(error) + where)

@@ -144,5 +144,5 @@ def _check_folder(folder: Path, *, create: bool) -> None:
         listed = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise IndexStoreError(
             f"The folder {folder} holds other things ({listed}) and no index. An index wants a folder of its own: "
-            f"name a new or empty one, for example {folder / 'index'}"
+            f"name a new or empty one, for example {folder.with_name(folder.name + '.index')}"
         )

@@ -111,7 +111,7 @@ class Store:
             raise NoIndexError(
                 f"The index at {place} was begun and never finished. Run the command that builds it again."
                 if begun
-                else f"There is no index at {place}. Build one with: mmrank index PATH... --to {place}"
+                else f"There is no index at {place}. Build one with: mmrank index {_folder_and_index(place)}"
             )
         if missing:
             raise IndexStoreError(
@@ -163,6 +163,14 @@ class Store:
         """Keep a JSON value under `key`, in place of the one before."""
         row = {"key": [key], "value": [json.dumps(value)]}
         upsert(self.settings, pa.table(row, schema=SETTINGS_SCHEMA), "key")
+
+
+def _folder_and_index(place: str) -> str:
+    """What to index and where to, said of a place without an index: it may be the folder that is to be indexed."""
+    folder = Path(place)
+    if "://" not in place and folder.is_dir() and any(folder.iterdir()):
+        return f"{place} --to {folder.with_name(folder.name + '.index')}"
+    return f"PATH... --to {place}"
 
 
 def _schemas(manifest: Manifest) -> dict[str, pa.Schema]:

@@ -148,6 +148,7 @@ def _model(
         raise RecipeError(
             f"The reranker {spec!r} has {' and '.join(given) if given else 'no model'}; give exactly one of: a model "
             "after the @ (such as first@Qwen/Qwen3-VL-8B-Instruct), model=, or replay=."
+            + (f" To replay a transcript name the recipe alone: {spec.partition('@')[0]}." if replay else "")
         )
     if not wanted and (unused := [key for key in MODEL_OPTIONS if key in machine]):
         raise UsageError(f"{', '.join(unused)}: for a model that is loaded by its name; it came by model= or replay=.")

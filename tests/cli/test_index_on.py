@@ -34,6 +34,7 @@ def test_from_a_config_file(tmp_path: Path) -> None:
 def test_no_cluster_at_that_address(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address nobody listens at: said, and the next run finds an index it can go on with."""
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    monkeypatch.setattr("mmrank.index.ray_crew.LITTLE", 0)
     (tmp_path / "a.txt").write_text("a kite")
     command = ("index", tmp_path / "a.txt", "--to", tmp_path / "i", "--model", "toybox", "--threads", "1")
     result = run(*command, "--on", "ray")

@@ -92,7 +92,7 @@ def test_changed_settings_are_refused(tmp_path: Path) -> None:
 def test_changed_queries_are_refused(tmp_path: Path) -> None:
     run_task(Finder(), TASK, folder=tmp_path)
     other = Task(queries=QUERIES[:4], gallery=GALLERY, relevant={}, metrics=())
-    with pytest.raises(UsageError, match="another queries"):
+    with pytest.raises(UsageError, match="begun with other queries .another --limit"):
         run_task(Finder(), other, folder=tmp_path)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 import mmrank
 from mmrank.embed.base import Embedder
 from mmrank.errors import EmbedderError, MissingDependencyError, UsageError, WorkersError
-from mmrank.index import ray_hands
+from mmrank.index import ray_crew, ray_hands
 from mmrank.index.build import add
 from mmrank.index.hand import Failed, Hand
 from mmrank.index.ray_workers import RayWorkers
@@ -47,6 +47,12 @@ def cluster() -> Iterator[None]:
     yield
     assert ray.is_initialized()
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else these small builds would be done here."""
+    monkeypatch.setattr(ray_crew, "LITTLE", 0)
 
 
 def pixels(*, deadly: str = "", weights: str = "seed 0") -> Embedder:
@@ -132,6 +138,22 @@ def test_pictures_in_memory(cluster: None, tmp_path: Path) -> None:
     vectors = [np.array(table["items"]["vector"].to_pylist()) for table in (one, other)]
     np.testing.assert_allclose(*vectors, atol=1e-6)
     assert one["thumbnails"].equals(other["thumbnails"])
+
+
+def test_a_cluster_is_not_asked_for_little(tmp_path: Path, write_images: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few new files, and those that fail every night."""
+    monkeypatch.setattr(ray_crew, "LITTLE", 5)
+    folder = write_images(tmp_path / "photos", 4)
+    (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    model = pixels()
+    store = Store.create(tmp_path / "index", model)
+    nowhere = RayWorkers("127.0.0.1:9", embedder=pixels)
+    for added, unchanged in ((4, 0), (0, 4)):
+        report = add(store, model, scan(folder), workers=nowhere)
+        assert (report.added, report.unchanged, len(report.failed)) == (added, unchanged, 1)
+    write_images(folder / "more", 6, seed=1)
+    with pytest.raises(WorkersError, match=r"127\.0\.0\.1:9 cannot be reached"):
+        add(store, model, scan(folder), workers=nowhere)
 
 
 def test_what_a_first_run_left_is_gone_on_with(cluster: None, tmp_path: Path, write_images: Any) -> None:

@@ -21,7 +21,8 @@ GIVEN = Path(__file__).parents[1] / "index" / "given.py"
 
 
 @pytest.mark.slow
-def test_a_bucket(s3: Any, embedder: Embedder, jpeg: Callable[..., bytes]) -> None:
+def test_a_bucket(s3: Any, embedder: Embedder, jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmrank.index.ray_crew.LITTLE", 0)
     pictures = {f"{i:02}.jpg": jpeg(8 * i) for i in range(24)}
     s3.put("photos", {**pictures, "broken.jpg": pictures["03.jpg"][:200], "note.txt": b"a red kite"})
     s3.put("indexes", {})

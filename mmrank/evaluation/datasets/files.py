@@ -24,7 +24,7 @@ def first_existing(root: Path, names: Sequence[str], what: str) -> Path:
     Raises `DatasetError` that says what was looked for and where.
     """
     if not root.is_dir():
-        raise DatasetError(f"There is no folder {str(root)!r}; give the root of the download as root=.")
+        raise DatasetError(f"There is no folder {str(root)!r}; give the root of the download (--root, or root=).")
     for name in names:
         found = sorted(root.glob(name)) if any(c in name for c in "*?[") else [root / name]
         if found and found[0].exists():

@@ -20,7 +20,7 @@ class Places:
 
     def __init__(self, root: Path, depth: int = DEPTH) -> None:
         if not root.is_dir():
-            raise DatasetError(f"There is no folder {str(root)!r}; give the root of the download as root=.")
+            raise DatasetError(f"There is no folder {str(root)!r}; give the root of the download (--root, or root=).")
         self.root = root
         self._folders = [root]
         level = [root]

@@ -105,7 +105,7 @@ def _variant(found: Sequence[tuple[Path, _Source]], language: str | None) -> str
 
 def _sources(root: Path, split: str) -> list[tuple[Path, _Source]]:
     if not root.is_dir():
-        raise DatasetError(f"There is no folder {str(root)!r}; give the root of the download as root=.")
+        raise DatasetError(f"There is no folder {str(root)!r}; give the root of the download (--root, or root=).")
     for folders in ([root], sorted(path for path in root.iterdir() if path.is_dir())):
         several = len(folders) > 1
         found = [(folder, source) for folder in folders for source in _in_folder(folder, split, several)]

@@ -123,7 +123,7 @@ def _published(evaluation: Evaluation, task: Task) -> Iterator[str]:
     for (recipe, text, paper, fidelity), systems in told.items():
         said = html(text) or "no figure known"
         yield f"<li><strong>{html(', '.join(systems))}</strong>: <em>{html(recipe)}</em>, {_fidelity(fidelity)}. "
-        yield f"Published: {said} <cite>{html(paper)}</cite></li>"
+        yield f"Published elsewhere, not of this run: {said} <cite>{html(paper)}</cite></li>"
     yield "</ul>"
 
 
