@@ -13,17 +13,15 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is loaded: one thread for every contender
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import typer
 from _bench import Row, TableText, environment, interleaved, medians, ratio, save, show, timed
-from _bench_data import Floats, batches, clustered
-from bench_search import WARM_UP, WRITE_ROWS, GivenVectors, K
+from _bench_data import Floats, clustered
+from bench_search import WARM_UP, GivenVectors, K, fill
 
 RATIO_GOAL = 1.5
 RECALL_GOAL = 0.97
@@ -49,7 +47,7 @@ class Given(NamedTuple):
 def filtered(
     *,
     work: Annotated[Path, typer.Option(help="Folder for the index; made anew unless --keep.")],
-    rows: Annotated[int, typer.Option(help="Vectors in the index.")] = 200_000,
+    rows: Annotated[int, typer.Option(min=20_000, help="Vectors in the index: a thousandth must hold ten.")] = 200_000,
     queries: Annotated[int, typer.Option(min=5, help="Single queries per filter and contender.")] = 30,
     batch: Annotated[int, typer.Option(help="Queries in the batch.")] = 200,
     ann: Annotated[bool, typer.Option(help="Also with an approximate index (built in minutes).")] = True,
@@ -65,7 +63,7 @@ def filtered(
     given = Given(matrix, asked, price, queries, batch)
     folder, embedder = work / "index-filtered", GivenVectors(asked)
     if not (keep and folder.exists()):
-        _fill(folder, matrix, price, embedder)
+        fill(folder, matrix, embedder, price)
     index = mm.Index.open(str(folder), embedder)
     results: Results = {"rows": rows}
     tables = []
@@ -81,28 +79,6 @@ def filtered(
         results["hnsw_sq"], table = _measured(index, given, facts, "hnsw_sq")
         tables.append(table)
     save(to, "filter", facts, results, tables)
-
-
-def _fill(folder: Path, matrix: Floats, price: Floats, embedder: GivenVectors) -> None:
-    from mmrank.index.metadata import declare
-    from mmrank.index.store import Store
-
-    shutil.rmtree(folder, ignore_errors=True)
-    table = Store.create(str(folder), embedder).items
-    declare(table, {"price": "float"})
-    schema = table.schema
-    for start, part in batches(matrix, WRITE_ROWS):
-        names = [f"row-{start + number:07d}" for number in range(len(part))]
-        given = {
-            "id": pa.array(names),
-            "kind": pa.array(["image"] * len(part)),
-            "uri": pa.array([f"photos/{name}.jpg" for name in names]),
-            "content": pa.array(names),
-            "price": pa.array(price[start : start + len(part)]),
-            "vector": pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), part.shape[1]),
-        }
-        columns = [given.get(field.name, pa.nulls(len(part), field.type)) for field in schema]
-        table.add(pa.table(columns, schema=schema))
 
 
 def _measured(index: Any, given: Given, facts: Results, how: str) -> tuple[Results, TableText]:

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 import typer
 from _bench import Row, environment, interleaved, medians, save, show, timed
 from _bench_data import clustered
-from bench_search import ANN_RECALL_GOAL, WARM_UP, GivenVectors, K, _fill, _ids, _numpy_top
+from bench_search import ANN_RECALL_GOAL, WARM_UP, GivenVectors, K, _ids, _numpy_top, fill
 
 ROWS = "1000,10000,100000,200000"
 
@@ -63,7 +63,7 @@ def _measured(folder: Path, size: int, dimension: int, queries: int, ann: str) -
 
     matrix, asked = clustered(size, dimension, queries + WARM_UP)
     embedder = GivenVectors(asked)
-    _fill(folder, matrix, embedder)
+    fill(folder, matrix, embedder)
     index = mm.Index.open(str(folder), embedder)
     index.optimize()
     _, built = timed(lambda: index.optimize(ann=ann))

@@ -101,7 +101,7 @@ def search(
     matrix, asked = make(rows, dimension, max(queries + WARM_UP, batch))
     folder = work / f"index-{data}"
     embedder = GivenVectors(asked)
-    _, written = timed(lambda: _fill(folder, matrix, embedder))
+    _, written = timed(lambda: fill(folder, matrix, embedder))
     index = mm.Index.open(str(folder), embedder)
     _, upkeep = timed(index.optimize)
     title = f"{rows:,} x {dimension} {data}, k = {K}"
@@ -119,14 +119,17 @@ def search(
     save(to, f"search-{data}", facts, results, tables)
 
 
-def _fill(folder: Path, matrix: Floats, embedder: GivenVectors) -> None:
-    """Write rows through the index's own store and schema: images that have an id, a uri and a vector."""
+def fill(folder: Path, matrix: Floats, embedder: GivenVectors, prices: Floats | None = None) -> None:
+    """Write rows through the index's own store and schema: images with id, uri and vector, maybe a price."""
     import pyarrow as pa
 
+    from mmrank.index.metadata import declare
     from mmrank.index.store import Store
 
     shutil.rmtree(folder, ignore_errors=True)
     table = Store.create(str(folder), embedder).items
+    if prices is not None:
+        declare(table, {"price": "float"})
     schema = table.schema
     for start, part in batches(matrix, WRITE_ROWS):
         names = [f"row-{start + number:07d}" for number in range(len(part))]
@@ -135,6 +138,7 @@ def _fill(folder: Path, matrix: Floats, embedder: GivenVectors) -> None:
             "kind": pa.array(["image"] * len(part)),
             "uri": pa.array([f"photos/{name}.jpg" for name in names]),
             "content": pa.array(names),
+            **({} if prices is None else {"price": pa.array(prices[start : start + len(part)])}),
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), part.shape[1]),
         }
         columns = [given.get(field.name, pa.nulls(len(part), field.type)) for field in schema]

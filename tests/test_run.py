@@ -47,6 +47,15 @@ def test_write_and_read_round_trip(tmp_path: Path, name: str) -> None:
     assert [(q, ids, s.tolist()) for q, ids, s in again] == [(q, ids, s.tolist()) for q, ids, s in sample()]
 
 
+def test_a_name_with_spaces_is_one_column(tmp_path: Path) -> None:
+    """A pipeline's own words are such names: "judged, recipe yes_no"."""
+    run = Run.from_lists([("q", ["a", "b"], [2.0, 1.0])], "judged, recipe yes_no")
+    run.write(tmp_path / "run.trec")
+    assert len((tmp_path / "run.trec").read_text().splitlines()[0].split()) == 6
+    again = Run.read(tmp_path / "run.trec")
+    assert (again.name, [*again.items]) == ("judged,_recipe_yes_no", [*run.items])
+
+
 def test_tools_that_sort_by_score_see_our_order(tmp_path: Path) -> None:
     sample().write(tmp_path / "run")
     (tmp_path / "qrels").write_text("q1 0 a 1\n")

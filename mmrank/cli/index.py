@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmrank.cli.command import COULD_NOT
-from mmrank.cli.index_report import print_report
+from mmrank.cli.index_report import print_report, report_json
 from mmrank.cli.options import Debug, Device, Json, Kinds, Precision, Threads, kinds_named
 from mmrank.cli.output import print_json, say, stdout_for_json, warn
 from mmrank.errors import IndexStoreError, NoIndexError, UsageError
@@ -110,21 +109,7 @@ def index(
             write_log(log)
         report, found, spec = build(settings)
     if json:
-        print_json(
-            {
-                "added": report.added,
-                "updated": report.updated,
-                "unchanged": report.unchanged,
-                "failed": report.failed,
-                "seconds": report.seconds,
-                "recall": report.recall,
-                "warnings": report.warnings,
-                "skipped": dict(found.skipped),
-                "removed": report.removed,
-                "moved": report.moved,
-                "upkeep": asdict(report.upkeep),
-            }
-        )
+        print_json(report_json(report, found))
     else:
         print_report(report, found, spec, settings.to or "")
     if settings.strict and report.failed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from mmrank.cli.output import count, duration, out, printable
 from mmrank.errors import MediaError
@@ -13,6 +14,23 @@ if TYPE_CHECKING:
 
 CAUSES = 5
 """Failures and warnings shown in the summary; all of them are in --json and in --log."""
+
+
+def report_json(report: AddReport, found: Scan) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    return {
+        "added": report.added,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "seconds": report.seconds,
+        "recall": report.recall,
+        "warnings": report.warnings,
+        "skipped": dict(found.skipped),
+        "removed": report.removed,
+        "moved": report.moved,
+        "upkeep": asdict(report.upkeep),
+    }
 
 
 def print_report(report: AddReport, found: Scan, spec: str, to: str) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from mmrank.embed.base import Embedder
 from mmrank.embed.registry import load_embedder
-from mmrank.errors import EmbedderError, MissingDependencyError, UsageError, WorkersError
+from mmrank.errors import EmbedderError, MissingDependencyError, MmrankError, UsageError, WorkersError
 from mmrank.index.hand import Hand, MakeEmbedder
 from mmrank.index.ray_crew import CALLS_EACH, HASHING, RayCrew
 from mmrank.index.ray_hands import Hands, cause
@@ -85,7 +85,7 @@ class RayWorkers:
 
     @contextmanager
     def started(self, embedder: Embedder) -> Iterator[Crew]:
-        """The crew. Ray is asked for workers when there is the first thing to hash or embed, and never otherwise."""
+        """The crew. Ray is asked for workers when there is more than a little to do (`ray_crew.LITTLE`)."""
         cluster = _Cluster(self, embedder)
         try:
             with pool(HASHING, "digest") as hashing:
@@ -140,19 +140,30 @@ class _Cluster:
         self._wanted = wanted
         self._embedder = embedder
         self._lock = threading.Lock()
-        self._hands: Hands | None = None
+        self._hands: Hands | MmrankError | None = None
         self._actors: list[Any] = []
         self._own = False
 
     def hands(self) -> Hands:
-        """The workers, each with the index's own model. Raises `WorkersError` and `EmbedderError` when they are not."""
+        """The workers, each with the index's own model. Raises `WorkersError` and `EmbedderError` when they are not.
+
+        They are started once: what went wrong then is raised for whoever asks later, without another wait.
+        """
         with self._lock:
             if self._hands is None:
-                self._own = self._own or self._wanted.connect()
-                self._actors, patience = self._wanted.workers(self._embedder)
-                _greet(self._actors, self._embedder, patience)
-                self._hands = Hands(self._actors, patience)
+                try:
+                    self._hands = self._started()
+                except MmrankError as error:
+                    self._hands = error
+            if isinstance(self._hands, MmrankError):
+                raise self._hands
             return self._hands
+
+    def _started(self) -> Hands:
+        self._own = self._wanted.connect()
+        self._actors, patience = self._wanted.workers(self._embedder)
+        _greet(self._actors, self._embedder, patience)
+        return Hands(self._actors, patience)
 
     def close(self) -> None:
         if self._actors or self._own:

@@ -149,6 +149,13 @@ def test_another_models_index_is_refused_by_name(run, toy_index: Path, photos: P
     assert "no-such" in result.stderr
 
 
+def test_another_listed_model_is_refused_before_it_is_downloaded(run, toy_index: Path, photos: Path) -> None:
+    result = run("index", photos, "--to", toy_index, "--model", "vit-b-32")
+    assert result.exit_code == 1
+    assert "were made by toybox; vit-b-32 makes others" in result.stderr
+    assert "hub" not in result.stderr
+
+
 def test_prune_forgets_what_is_gone(run, tmp_path: Path, photos: Path) -> None:
     folder = tmp_path / "some"
     shutil.copytree(photos, folder)

@@ -85,6 +85,12 @@ def test_a_filter_is_checked_once_for_a_version_and_never_without_one(
     assert asked == ["id = 'i1'", "id = 'i2'"]
 
 
+def test_a_filter_that_breaks_off_is_told_so(either: Index) -> None:
+    """The brackets that Lance saw were not the caller's."""
+    with pytest.raises(UsageError, match="Expected: an expression, found: its end"):
+        either.search("x", where="id <")
+
+
 def test_a_table_that_cannot_be_read_is_not_the_filters_fault(tmp_path: Path) -> None:
     store = new_store(tmp_path / "index")
     put(store, random_rows(3))

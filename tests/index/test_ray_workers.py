@@ -236,6 +236,25 @@ def test_no_room(cluster: None, tmp_path: Path) -> None:
         add(store, model, RED, workers=workers)
 
 
+def test_what_keeps_workers_from_starting_is_waited_for_once(
+    tmp_path: Path, write_images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many calls for hashes are under way then; each of them would wait its ten minutes."""
+    asked = []
+
+    def connect() -> bool:
+        asked.append(1)
+        return refuse()
+
+    model = pixels()
+    store = Store.create(tmp_path / "index", model)
+    workers = RayWorkers(embedder=pixels)
+    monkeypatch.setattr(workers, "connect", connect)
+    with pytest.raises(WorkersError, match="asked"):
+        add(store, model, scan(write_images(tmp_path / "photos", 200)), workers=workers)
+    assert asked == [1]
+
+
 def test_options_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="count is 0; it must be at least 1, or None"):
         RayWorkers(count=0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def test_what_is_not_there_is_not_made_by_opening(tmp_path: Path) -> None:
 def test_an_empty_folder_is_no_index(tmp_path: Path) -> None:
     with pytest.raises(IndexStoreError, match="There is no index at"):
         Store.open(tmp_path)
+
+
+def test_a_folder_of_files_is_to_be_indexed_beside_itself(tmp_path: Path, embedder: Embedder) -> None:
+    """The photographs were named where the index was meant; what is advised then works."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a kite")
+    wanted = re.escape(f"mmrank index {folder} --to {folder}.index")
+    with pytest.raises(IndexStoreError, match=wanted):
+        Store.open(folder)
+    with pytest.raises(IndexStoreError, match=re.escape(f"for example {folder}.index")):
+        Store.create(folder, embedder)
+    assert Store.create(f"{folder}.index", embedder).items.count_rows() == 0
 
 
 @pytest.mark.parametrize("action", ["create", "open"])
